@@ -1,0 +1,153 @@
+// action/icmp_error.cpp — see icmp_error.h.
+#include "action/icmp_error.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "action/rewrite.h"
+#include "packet/checksum.h"
+#include "packet/headers.h"
+
+namespace vtep {
+
+namespace {
+
+constexpr uint8_t error_ttl = 64;
+constexpr uint8_t error_tos = 0xc0;  // internetwork control (RFC 1812 section 4.3.2.5)
+constexpr uint8_t code_fragmentation_needed = 4;
+constexpr uint32_t icmp_mtu_offset = 6;    // IPv4: 16 bits (RFC 1191)
+constexpr uint32_t icmpv6_mtu_offset = 4;  // 32 bits
+
+bool multicast_mac(const MacBytes& mac) noexcept { return (mac[0] & 1) != 0; }
+
+bool unicast_v4(Be32 address) noexcept {
+  const uint32_t first = address.host() >> 24;
+  return first != 0 && first != 127 && first < 224;
+}
+
+bool unicast_v6(const Ipv6Bytes& address) noexcept {
+  static constexpr Ipv6Bytes unspecified = {};
+  return address[0] != 0xff && address != unspecified;
+}
+
+bool icmp_error_type(uint8_t type) noexcept {
+  return type == icmp_unreachable || type == icmp_source_quench || type == icmp_redirect ||
+         type == icmp_time_exceeded || type == icmp_parameter_problem;
+}
+
+// Puts the dropped packet's addresses and ports back to what they were when it came in.
+void restore(Packet& packet, const FlowKey& key, const PacketInfo& info, uint8_t version) noexcept {
+  if (version == 4) {
+    uint8_t src[4];
+    uint8_t dst[4];
+    store_be32(src, key.ip_src);
+    store_be32(dst, key.ip_dst);
+    set_ip_src(packet, info, src, 4);
+    set_ip_dst(packet, info, dst, 4);
+  } else {
+    set_ip_src(packet, info, key.ipv6_src.data(), 16);
+    set_ip_dst(packet, info, key.ipv6_dst.data(), 16);
+  }
+  set_tp_src(packet, info, key.tp_src);
+  set_tp_dst(packet, info, key.tp_dst);
+}
+
+bool tagged(Be16 tci) noexcept { return (tci.host() & vlan_present) != 0; }
+
+uint8_t* put_tag(uint8_t* at, uint16_t type, Be16 tci) noexcept {
+  store_be16(at, be16(type));
+  store_be16(at + 2, be16(tci.host() & 0x0fff));
+  return at + vlan_tag_bytes;
+}
+
+uint8_t* put_ethernet(uint8_t* at, const FlowKey& key) noexcept {
+  memcpy(at + eth_dst_offset, key.eth_src.data(), 6);
+  memcpy(at + eth_src_offset, key.eth_dst.data(), 6);
+  at += eth_type_offset;
+  if (tagged(key.vlan_tci))
+    at = put_tag(at, tagged(key.vlan_tci2) ? eth_type_qinq : eth_type_vlan, key.vlan_tci);
+  if (tagged(key.vlan_tci2)) at = put_tag(at, eth_type_vlan, key.vlan_tci2);
+  store_be16(at, key.eth_type);
+  return at + 2;
+}
+
+// `bytes`: of the ICMP message, header and quote.
+void put_v4(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t bytes) noexcept {
+  uint8_t* icmp = ip + ipv4_header_bytes;
+  memset(ip, 0, ipv4_header_bytes + icmp_header_bytes);
+  ip[0] = 0x45;
+  ip[ipv4_tos_offset] = error_tos;
+  const uint32_t total = ipv4_header_bytes + bytes;
+  store_be16(ip + ipv4_total_length_offset, be16(static_cast<uint16_t>(total)));
+  store_be16(ip + ipv4_frag_offset, be16(ipv4_dont_fragment));
+  ip[ipv4_ttl_offset] = error_ttl;
+  ip[ipv4_proto_offset] = ip_proto_icmp;
+  store_be32(ip + ipv4_src_offset, error.ipv4_source.raw != 0 ? error.ipv4_source : key.ip_dst);
+  store_be32(ip + ipv4_dst_offset, key.ip_src);
+  store_be16(ip + ipv4_checksum_offset, checksum_finish(checksum_add(ip, ipv4_header_bytes)));
+  if (error.kind == IcmpErrorKind::TooBig) {
+    icmp[icmp_type_offset] = icmp_unreachable;
+    icmp[icmp_code_offset] = code_fragmentation_needed;
+    store_be16(icmp + icmp_mtu_offset, be16(static_cast<uint16_t>(std::min(error.mtu, 65535u))));
+  } else {
+    icmp[icmp_type_offset] = icmp_time_exceeded;
+  }
+  store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes)));
+}
+
+void put_v6(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t bytes) noexcept {
+  static constexpr Ipv6Bytes unspecified = {};
+  uint8_t* icmp = ip + ipv6_header_bytes;
+  memset(ip, 0, ipv6_header_bytes + icmp_header_bytes);
+  ip[0] = 0x60;
+  store_be16(ip + ipv6_payload_length_offset, be16(static_cast<uint16_t>(bytes)));
+  ip[ipv6_next_header_offset] = ip_proto_icmpv6;
+  ip[ipv6_hop_limit_offset] = error_ttl;
+  const Ipv6Bytes& source = error.ipv6_source == unspecified ? key.ipv6_dst : error.ipv6_source;
+  memcpy(ip + ipv6_src_offset, source.data(), 16);
+  memcpy(ip + ipv6_dst_offset, key.ipv6_src.data(), 16);
+  const bool too_big = error.kind == IcmpErrorKind::TooBig;
+  icmp[icmp_type_offset] = too_big ? icmpv6_packet_too_big : icmpv6_time_exceeded;
+  if (too_big) store_be32(icmp + icmpv6_mtu_offset, be32(error.mtu));
+  const uint64_t pseudo =
+      pseudo_sum_v6(ip + ipv6_src_offset, ip + ipv6_dst_offset, ip_proto_icmpv6, bytes);
+  store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes, pseudo)));
+}
+
+}  // namespace
+
+bool may_answer(const Packet& packet, const FlowKey& key, const PacketInfo& info) noexcept {
+  const uint8_t version = ip_version(packet, info);
+  if (version == 0 || key.ip_frag == frag_later) return false;
+  if (multicast_mac(key.eth_dst) || multicast_mac(key.eth_src)) return false;
+  if (version == 4 && !(unicast_v4(key.ip_src) && unicast_v4(key.ip_dst))) return false;
+  if (version == 6 && !(unicast_v6(key.ipv6_src) && unicast_v6(key.ipv6_dst))) return false;
+  if (info.l4 == 0 || info.l4 >= packet.length) return true;
+  const uint8_t proto = l4_proto(packet, info);
+  const uint8_t type = packet.data[info.l4];
+  if (proto == ip_proto_icmp) return !icmp_error_type(type);
+  return proto != ip_proto_icmpv6 || (type >= icmpv6_echo_request && type != nd_redirect);
+}
+
+Packet make_icmp_error(FrameCache& frames, Packet& packet, const FlowKey& key,
+                       const PacketInfo& info, const IcmpError& error) noexcept {
+  if (!may_answer(packet, key, info)) return Packet{};
+  const uint8_t version = ip_version(packet, info);
+  const uint32_t header = version == 4 ? ipv4_header_bytes : ipv6_header_bytes;
+  const uint32_t bytes_max = version == 4 ? icmp_error_bytes_max : icmpv6_error_bytes_max;
+  restore(packet, key, info, version);
+  const uint32_t quote = std::min(packet.length - info.l3, bytes_max - header - icmp_header_bytes);
+  const uint32_t tags = (tagged(key.vlan_tci) ? vlan_tag_bytes : 0) +
+                        (tagged(key.vlan_tci2) ? vlan_tag_bytes : 0);
+  Packet made = frames.make(eth_header_bytes + tags + header + icmp_header_bytes + quote);
+  if (made.frame == no_frame) return made;
+  uint8_t* ip = put_ethernet(made.data, key);
+  memcpy(ip + header + icmp_header_bytes, packet.data + info.l3, quote);
+  if (version == 4)
+    put_v4(ip, key, error, icmp_header_bytes + quote);
+  else
+    put_v6(ip, key, error, icmp_header_bytes + quote);
+  return made;
+}
+
+}  // namespace vtep

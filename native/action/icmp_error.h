@@ -1,0 +1,44 @@
+// action/icmp_error.h — ICMP errors that the data path sends itself: too big, time exceeded.
+//
+// Why:    path MTU discovery works only if someone answers. Here the answer comes from the virtual
+//         network, at the sender's own port, so no underlay and no slow path takes part.
+// Source: RFC 792, RFC 1191, RFC 1812 section 4.3.2, RFC 4443 sections 2.4, 3.2 and 3.3.
+// Thread: a worker, with its FrameCache.
+#pragma once
+
+#include <cstdint>
+
+#include "base/be.h"
+#include "flow/flow_key.h"
+#include "flow/parse.h"
+#include "packet/frame_pool.h"
+#include "packet/packet.h"
+
+namespace vtep {
+
+constexpr uint32_t icmp_error_bytes_max = 576;     // IPv4: of the whole datagram (RFC 1812 4.3.2.3)
+constexpr uint32_t icmpv6_error_bytes_max = 1280;  // IPv6: the minimum MTU (RFC 4443 2.4 c)
+constexpr uint64_t icmp_errors_per_second = 1000;  // of one worker (RFC 1812 4.3.2.8)
+constexpr uint64_t icmp_error_burst = 100;
+
+enum class IcmpErrorKind : uint8_t { TooBig, TimeExceeded };
+
+struct IcmpError {
+  IcmpErrorKind kind;
+  uint32_t mtu = 0;             // TooBig: L3 bytes that would fit
+  Be32 ipv4_source = {};        // zero: the packet's own destination answers
+  Ipv6Bytes ipv6_source = {};   // likewise
+};
+
+// Whether a packet may be answered with an ICMP error at all: unicast from a unicast source, no
+// ICMP error itself, no later fragment.
+bool may_answer(const Packet& packet, const FlowKey& key, const PacketInfo& info) noexcept;
+
+// The error about `packet`, back to its sender: MACs turned around and VLAN tags as in `key`, IPv4
+// or IPv6 like the packet. The quoted headers are put back to what came in (`key`), so the dropped
+// packet may be changed. in_port is 0: we made it. frame == no_frame: none may be sent
+// (may_answer), or no frame is free.
+Packet make_icmp_error(FrameCache& frames, Packet& packet, const FlowKey& key,
+                       const PacketInfo& info, const IcmpError& error) noexcept;
+
+}  // namespace vtep

@@ -1,0 +1,89 @@
+// action/tunnel.h — builds prebuilt outer headers and lays them before inner frames.
+//
+// Source: RFC 7348 (VXLAN), RFC 8926 (Geneve), RFC 6040 (ECN), RFC 6935/6936 (UDP/IPv6 checksums).
+// Thread: build_tunnel() on the control thread; push_tunnel() on workers.
+#pragma once
+
+#include <cstdint>
+
+#include "action/tables.h"
+#include "base/drop_reasons.h"
+#include "flow/flow_key.h"
+#include "flow/parse.h"
+#include "packet/frame_pool.h"
+#include "packet/gso.h"
+#include "packet/packet.h"
+
+namespace vtep {
+
+// What the control side and netlink know of a tunnel.
+struct TunnelConfig {
+  uint32_t number = 0;            // 1..tunnel_max-1
+  Encap encap = Encap::Vxlan;
+  uint8_t ttl = 64;
+  uint8_t dscp_inherit = 1;       // copy the inner DSCP; ECN always is (RFC 6040 normal mode)
+  uint8_t dont_fragment = 1;      // IPv4 only
+  uint8_t udp_checksum = 0;       // IPv4: 0 by default (RFC 7348); IPv6: always on
+  uint8_t pad[3] = {};
+  uint16_t udp_port = vxlan_port_default;  // destination port, host order
+  uint16_t pad2 = 0;
+  Ipv6Bytes local = {};           // v4-mapped for IPv4
+  Ipv6Bytes remote = {};
+};
+
+struct NextHop {
+  MacBytes source_mac = {};
+  MacBytes target_mac = {};
+  uint32_t uplink_port = 0;       // device port
+  uint32_t mtu = 0;               // of the route or device, L3 bytes
+  uint16_t vlan_vid = 0;          // underlay VLAN of a sub-interface; 0: none
+};
+
+// Bytes that a tunnel adds to a frame: outer Ethernet (with VLAN), IP, UDP, VXLAN or Geneve with
+// option.
+constexpr uint32_t tunnel_overhead(Encap encap, bool ipv6, bool vlan) noexcept {
+  return 14 + (vlan ? 4 : 0) + (ipv6 ? 40 : 20) + 8 + (encap == Encap::Geneve ? 8 + 12 : 8);
+}
+
+// The entry to publish. `hop` null: unresolved. With `encap` Geneve, room for our option is always
+// there (12 bytes: 4 of option header, 8 of data), so that header_bytes does not depend on the
+// packet. inner_mtu counts L3 bytes of an untagged inner frame.
+TunnelEntry build_tunnel(const TunnelConfig& config, const NextHop* hop) noexcept;
+
+struct TunnelPush {
+  uint32_t vni;
+  uint32_t logical_port;  // 0: none
+  uint32_t entropy;       // hash of the inner flow
+  uint8_t inner_tos;      // 0 for packets that are not IP
+  uint16_t ip_id;         // used only where the outer header lets routers fragment
+};
+
+// Lays the header before the packet: VNI, lengths, IPv4 checksum, UDP source port 49152 + 14 bits
+// of `entropy`, TOS. The inner packet has no offload left. Where the outer UDP header has a
+// checksum (IPv6; IPv4 when configured), the packet leaves with offload_needs_checksum: whoever
+// sends it finishes it (finish_tx) or leaves it to the device. Returns None, NoHeadroom,
+// TunnelUnresolved, or MtuExceeded when the outer length would not fit 16 bits; in those cases the
+// packet is as it was. It stays owned by the caller.
+DropReason push_tunnel(const FramePool& pool, const TunnelEntry& tunnel, const TunnelPush& push,
+                       Packet& packet) noexcept;
+
+// One UDP_L4 superpacket in the place of many tunnel packets: the outer header once, then VXLAN or
+// Geneve header + inner segment, again and again; a device or the kernel cuts it behind the outer
+// UDP header.
+//
+// Why:    a 64 KiB TCP superpacket passes the underlay's stack once instead of 45 times.
+// Limits: tunnel_super_segments each; the kernel's own limit (UDP_MAX_SEGMENTS) was 64 until 6.9.
+//
+// Takes inner TCP superpackets (offsets `l3`, `l4`) for ports with tx_can_uso. Writes at most `max`
+// packets to `out`, returns how many; 0: `reason` says why (BadSegmentation, NoFrames), nothing was
+// allocated. The source packet stays owned by the caller.
+constexpr uint32_t tunnel_super_segments = 64;
+struct SuperPush {
+  const TunnelEntry& tunnel;
+  const TunnelPush& push;
+  HeaderPlaces inner;
+};
+uint32_t push_tunnel_super(FrameCache& frames, const SuperPush& how, const Packet& packet,
+                           PacketSpan out, DropReason& reason) noexcept;
+
+}  // namespace vtep
