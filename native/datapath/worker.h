@@ -1,0 +1,241 @@
+// datapath/worker.h — a worker: one native thread that takes packets from its queues and runs them
+// to completion.
+//
+// Why:    nothing hot is shared. Each worker has its own exact cache, megaflows, connections,
+//         frames, lanes and counters; what workers share (tunnels, groups, ports) they read
+//         through pointers that the control thread replaces (grace.h). Packets move one way:
+//         receive, classify, run, send; what no flow knows is asked, and the answer is taken
+//         between two bursts.
+// Thread: start() to stop() from the control thread; everything else on the worker's own thread,
+//         or on the caller's in manual mode.
+// Limits: batch_max packets from one queue per breath; answers_per_breath, commands_per_breath.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "action/execute.h"
+#include "action/meter.h"
+#include "base/fd.h"
+#include "datapath/command_ring.h"
+#include "datapath/event_ring.h"
+#include "datapath/grace.h"
+#include "datapath/lazy_array.h"
+#include "datapath/region.h"
+#include "datapath/upcall_ring.h"
+#include "datapath/worker_port.h"
+#include "datapath/zones.h"
+#include "flow/connection_table.h"
+#include "flow/exact_cache.h"
+#include "flow/megaflow_table.h"
+
+namespace vtep {
+
+// What all workers of a datapath have in common. Outlives them.
+struct WorkerShared {
+  const DatapathConfig& config;
+  FramePool& pool;
+  const Tables& tables;
+  const Zones& zones;
+  const CaptureFlags& capture;
+  Grace& grace;
+  const HashSecret& secret;
+  int slow_path_doorbell;  // borrowed
+};
+
+// A flow as this worker installed it: a copy, so that later writes to the slot change nothing.
+struct InstalledFlow {
+  uint32_t generation;    // as told when it was installed
+  uint16_t installed;     // 1: in the megaflow table
+  uint16_t stateful;      // 1: looks at ct_state or commits connections
+  uint64_t stamp;         // the batch that saw it last
+  uint32_t group;         // its place among that batch's flows
+  uint32_t group_count;   // its packets in that batch
+  ActionProgram program;  // validated
+};
+
+// The packets that one queue gave us, with what is known of each. Columns, not rows: stages take
+// spans.
+struct Batch {
+  uint32_t count = 0;
+  Packet packets[batch_max];
+  FlowKey keys[batch_max];
+  PacketInfo infos[batch_max];
+  uint32_t flows[batch_max];          // slot of the flow that decides; 0: none
+  EventRecord* captured[batch_max];   // capture only: the packet's event; null: none
+};
+
+class Worker final : private TxStage,
+                     private ActionHost,
+                     private ExactSink,
+                     private ConnectionSink {
+ public:
+  // `region` is read once, here. Throws Error{ERR_LIMIT}.
+  Worker(uint32_t number, const WorkerShared& shared, const RegionView& region);
+  ~Worker() override;  // stops
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void start();          // begins the thread; throws Error{ERR_LIMIT}
+  void stop() noexcept;  // ends it after its breath; may be called twice
+  // One breath on the caller's thread; true if it did something.
+  bool run_once() noexcept;
+
+  // Control thread: hands the worker another set of ports. The old one may be retired afterwards.
+  void publish_ports(const PortSet* ports) noexcept;
+  int doorbell() const noexcept { return doorbell_.get(); }
+
+ private:
+  // worker.cpp: the loop.
+  void loop() noexcept;
+  bool breathe() noexcept;
+  uint32_t receive(WorkerPort& port) noexcept;
+  void process(WorkerPort& port, Batch& batch) noexcept;
+
+  // worker_rx.cpp: from the queue to keys.
+  uint32_t take_burst(WorkerPort& port) noexcept;
+  void count_burst(const WorkerPort& port, uint32_t count) noexcept;
+  uint32_t next_batch(const WorkerPort& port, Batch& batch) noexcept;
+  void parse_batch(const WorkerPort& port, Batch& batch) noexcept;
+
+  // worker_classify.cpp: from keys to flows.
+  void look_up(Batch& batch) noexcept;
+  void look_up_missed(Batch& batch, uint32_t count) noexcept;
+  bool exact_usable(const ExactEntry& entry, const PacketInfo& info) noexcept;
+  uint32_t classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
+  Tracked track(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
+  ExactEntry& remember(const FlowKey& key, uint64_t hash, FlowRef flow,
+                       const Tracked& tracked) noexcept;
+  void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
+                         uint16_t zone) noexcept override;
+  void flush(const ExactEntry& entry) noexcept override;
+  bool keep(const ExactEntry& entry) noexcept override;
+  void removed(uint32_t number, const Connection& connection) noexcept override;
+  void sweep_tables(bool busy) noexcept;
+  void follow_zones() noexcept;
+
+  // worker_run.cpp: from flows to actions.
+  void run(Batch& batch) noexcept;
+  void run_flow(uint32_t slot, Packet* packets, const FlowKey* keys, PacketInfo* infos,
+                uint32_t count) noexcept;
+  void run_gathered(Batch& batch, uint32_t flow_count) noexcept;
+  void run_in_place(Batch& batch) noexcept;
+
+  // worker_slow.cpp: questions and answers.
+  void ask(Batch& batch) noexcept;
+  void ask_one(const Packet& packet, const FlowKey& key, const PacketInfo& info,
+               uint8_t tries) noexcept;
+  void upcall(const Packet& packet, const FlowKey& key, const PacketInfo& info,
+              UpcallReason reason) noexcept override;
+  uint32_t take_verdicts() noexcept;
+  void answer(const Outstanding& outstanding, const UpcallRecord& verdict, Packet packet) noexcept;
+  void run_once_actions(const UpcallRecord& verdict, Packet& packet, const FlowKey& key,
+                        PacketInfo& info) noexcept;
+  void try_again(const Outstanding& outstanding, Packet& packet, FlowKey& key,
+                 PacketInfo& info) noexcept;
+  bool restore(const Outstanding& outstanding, Packet& packet, FlowKey& key,
+               PacketInfo& info) noexcept;
+  Packet copy_in(const uint8_t* bytes, uint32_t count, uint32_t in_port) noexcept;
+
+  // worker_commands.cpp: what the slow path tells us unasked.
+  uint32_t take_commands() noexcept;
+  void packet_out(const Command& command) noexcept;
+  DropReason install(uint32_t slot, uint32_t generation) noexcept;
+  void remove(uint32_t slot, uint32_t generation) noexcept;
+  void forget(uint32_t slot) noexcept;
+
+  // worker_tx.cpp: lanes.
+  void drain(uint32_t port) noexcept override;
+  void drain_all() noexcept;
+  void flush_ports() noexcept;
+  void send(WorkerPort& port, const Packet* packets, uint32_t count) noexcept;
+
+  // worker_capture.cpp: copies for the operator.
+  void capture_rx(const WorkerPort& port, Batch& batch) noexcept;
+  void run_captured(Batch& batch) noexcept;
+  void capture_tx(uint32_t port, const Packet* packets, uint32_t count) noexcept;
+
+  // worker_idle.cpp: ports that come and go, sleep, what is done once a second.
+  void begin_breath() noexcept;
+  void end_breath(bool worked) noexcept;
+  void follow_ports() noexcept;
+  void adopt_ports(const PortSet* ports) noexcept;
+  void listen(WorkerPort& port) noexcept;
+  void wake_ports() noexcept;
+  void cool(WorkerPort& port) noexcept;
+  void sleep() noexcept;
+  bool something_waits() const noexcept;
+  void every_second() noexcept;
+  void settle_port_stats() noexcept;
+
+  uint64_t& counter(WorkerCounter which) noexcept {
+    return worker_counters_[static_cast<uint32_t>(which)];
+  }
+  uint64_t& port_counter(uint32_t port, PortCounter which) noexcept {
+    return port_counters_[port][static_cast<uint32_t>(which)];
+  }
+
+  static constexpr uint32_t answers_per_breath = 256;
+  static constexpr uint32_t commands_per_breath = 256;
+
+  const uint32_t number_;        // of this worker
+  const WorkerShared shared_;
+  const FlowSlot* const slots_;  // shared: TypeScript writes it at any time
+  FlowStats* const stats_;       // [flow_max], shared
+  uint64_t* const worker_counters_;
+  PortCounterRow* const port_counters_;
+  DropRow* const port_drops_;
+
+  FrameCache frames_;
+  LazyArray<std::byte> exact_memory_;
+  LazyArray<std::byte> megaflow_memory_;
+  LazyArray<std::byte> connection_memory_;
+  ExactCache exact_;
+  MegaflowTable megaflows_;
+  ConnectionTable connections_;
+  LazyArray<InstalledFlow> flows_;  // [flow_max]
+  LazyArray<MeterState> meters_;    // [meter_max]
+  UpcallRing upcalls_;
+  CommandRing commands_;
+  EventRing events_;
+  ExecuteContext context_;
+
+  Fd doorbell_;                     // eventfd
+  Fd epoll_;                        // doorbell and the descriptors of receiving ports
+  std::atomic<const PortSet*> published_ports_ = nullptr;
+  const PortSet* ports_ = nullptr;  // what this breath works with
+  uint64_t ports_version_ = 0;      // of ports_, which may be gone while the worker is away
+  WorkerPort* by_number_[port_max] = {};
+  std::vector<WorkerPort*> hot_;    // room for all ports is reserved when they are adopted
+  uint32_t cold_count_ = 0;         // receiving ports with a descriptor that are not hot
+  std::vector<uint16_t> touched_;   // ports that want a flush at the breath's end
+
+  uint64_t now_ns_ = 0;             // CLOCK_MONOTONIC at the breath's start
+  uint64_t busy_ns_ = 0;            // when there was work last
+  uint64_t second_ns_ = 0;          // when every_second() ran last
+  uint64_t swept_ms_ = 0;           // when the tables were swept last
+  uint32_t zones_version_ = 0;      // that exact entries were made under
+  uint64_t batch_stamp_ = 0;        // grows with each batch
+
+  Packet burst_[batch_max];         // as the queue gave them
+  uint32_t burst_count_ = 0;
+  uint32_t burst_at_ = 0;           // next of burst_ to go into a batch
+  Packet split_[segments_max];      // of a superpacket that came by an uplink
+  uint32_t split_count_ = 0;
+  uint32_t split_at_ = 0;
+  Packet finished_[segments_max + batch_max];  // packets as the port takes them
+  ExactEntry* exact_hits_[batch_max];   // of the batch: entry or null
+  uint64_t exact_hashes_[batch_max];    // of the batch's keys
+  uint16_t missed_[batch_max];          // packets of the batch without a usable exact entry
+  Tracked tracked_[batch_max];          // of those: what the connection table said
+  std::unique_ptr<Batch> batch_;
+  std::unique_ptr<Batch> gathered_;  // the same packets, those of one flow together
+
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace vtep
