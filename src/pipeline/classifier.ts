@@ -1,0 +1,312 @@
+// pipeline/classifier.ts — finds the rule of highest priority that matches: tuple-space search.
+//
+// Rules with the same mask share a subtable, which is a hash table; a lookup asks one subtable
+// after the other, highest priority first, and stops when no later one can do better.
+//
+// Un-wildcarding. The verdict becomes a megaflow: its mask says which bits of the packet the
+// verdict depends on. A bit that is 1 without need makes the flow narrower than it could be: slow.
+// A bit that is 0 although it mattered sends other packets the wrong way: a fault. So every bit
+// that was looked at goes into the mask, whether it made a rule match or only kept one from
+// matching: "no rule here" is as much a fact about the packet as "this rule". Two things keep masks
+// small all the same:
+//
+// - Early end. A subtable whose best priority does not exceed the match in hand is not asked, so
+//   its bits stay wild. The order of subtables depends on the rules only, never on the packet.
+// - Segments. A subtable's words are hashed in segments, from coarse to fine (registers, port and
+//   EtherType, Ethernet and protocol, IP addresses, L4 and ND). After each, a set of the hashes of
+//   all rules up to there tells whether any rule can still match; if not, the finer segments were
+//   not looked at and stay wild. So an ARP rule costs an IP packet its EtherType, not its ports.
+//   A hash collision in such a set makes a mask wider than needed, never narrower.
+//
+// A lookup allocates nothing. Adding and removing a rule are O(1) but for growth.
+
+import { flowKeyWords } from '../flow/key.ts';
+import { pipelineKeyWords } from './registers.ts';
+import type { Rule } from './rule.ts';
+
+/** Word indexes of a pipeline key, in the order of segments. */
+const segments: readonly (readonly number[])[] = [
+  range(flowKeyWords, pipelineKeyWords),
+  range(0, 4),
+  range(4, 8),
+  range(9, 20),
+  [8, ...range(20, flowKeyWords)],
+];
+
+const slotCountMin = 4;
+
+function range(first: number, end: number): number[] {
+  return Array.from({ length: end - first }, (_, index) => first + index);
+}
+
+/** One step of the hash: murmur3's, on 32 bits. The result is a small integer to V8. */
+function mix(hash: number, word: number): number {
+  let bits = Math.imul(word, 0xcc9e2d51 | 0);
+  bits = (bits << 15) | (bits >>> 17);
+  const mixed = hash ^ Math.imul(bits, 0x1b873593);
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + (0xe6546b64 | 0)) | 0;
+}
+
+function finish(hash: number): number {
+  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b | 0);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35 | 0);
+  return (bits ^ (bits >>> 16)) | 0;
+}
+
+/** All rules with one mask. Open addressing with linear probing; a slot holds a chain of rules. */
+class Subtable {
+  readonly mask: Uint32Array;
+  maxPriority = 0;
+  size = 0;
+  /** Indexes and masks of the words that the mask touches, in segment order. */
+  readonly #words: Uint32Array;
+  readonly #masks: Uint32Array;
+  /** Positions in #words behind each segment but the last one. */
+  readonly #ends: Uint32Array;
+  /** For each of #ends: how many rules have each hash up to there. */
+  readonly #partials: readonly Map<number, number>[];
+  readonly #priorities = new Map<number, number>();
+  #slotCount = slotCountMin;
+  #used = 0;
+  #keys: Uint32Array;
+  /** Rules of one key by falling priority; undefined: the slot is free. */
+  #chains: (Rule[] | undefined)[];
+
+  constructor(mask: Uint32Array) {
+    this.mask = mask;
+    const words: number[] = [];
+    const ends: number[] = [];
+    for (const segment of segments) {
+      const touched = segment.filter((index) => mask[index] !== 0);
+      if (touched.length === 0) continue;
+      words.push(...touched);
+      ends.push(words.length);
+    }
+    ends.pop();
+    this.#words = Uint32Array.from(words);
+    this.#masks = Uint32Array.from(words, (index) => mask[index]!);
+    this.#ends = Uint32Array.from(ends);
+    this.#partials = ends.map(() => new Map<number, number>());
+    this.#keys = new Uint32Array(slotCountMin * words.length);
+    this.#chains = new Array<Rule[] | undefined>(slotCountMin).fill(undefined);
+  }
+
+  /** The best rule for `key`, with what was looked at added to `mask`. */
+  lookup(key: Uint32Array, mask: Uint32Array): Rule | undefined {
+    const words = this.#words;
+    const masks = this.#masks;
+    const ends = this.#ends;
+    let hash = 0;
+    let segment = 0;
+    for (let index = 0; index < words.length; index += 1) {
+      const word = words[index]!;
+      hash = mix(hash, key[word]! & masks[index]!);
+      mask[word] = mask[word]! | masks[index]!;
+      if (segment < ends.length && ends[segment] === index + 1) {
+        if (!this.#partials[segment]!.has(hash)) return undefined;
+        segment += 1;
+      }
+    }
+    return this.#chains[this.#find(finish(hash), key)]?.[0];
+  }
+
+  add(rule: Rule): void {
+    if ((this.#used + 1) * 2 > this.#slotCount) this.#grow();
+    this.#countPartials(rule.key, 1);
+    const slot = this.#find(this.#hash(rule.key), rule.key);
+    const chain = this.#chains[slot];
+    if (chain === undefined) {
+      this.#place(slot, rule.key, [rule]);
+      this.#used += 1;
+    } else {
+      chain.push(rule);
+      chain.sort(byRank);
+    }
+    this.size += 1;
+    this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
+    this.maxPriority = Math.max(this.maxPriority, rule.priority);
+  }
+
+  /** Removes the rule with this rule's id; false when it is not here. */
+  remove(rule: Rule): boolean {
+    const slot = this.#find(this.#hash(rule.key), rule.key);
+    const chain = this.#chains[slot];
+    const index = chain?.findIndex((other) => other.id === rule.id) ?? -1;
+    if (chain === undefined || index < 0) return false;
+    const [gone] = chain.splice(index, 1) as [Rule];
+    if (chain.length === 0) this.#free(slot);
+    this.#countPartials(rule.key, -1);
+    this.size -= 1;
+    const left = this.#priorities.get(gone.priority)! - 1;
+    if (left > 0) this.#priorities.set(gone.priority, left);
+    else this.#priorities.delete(gone.priority);
+    this.maxPriority = this.size === 0 ? 0 : Math.max(...this.#priorities.keys());
+    return true;
+  }
+
+  #hash(key: Uint32Array): number {
+    let hash = 0;
+    for (let index = 0; index < this.#words.length; index += 1) {
+      hash = mix(hash, key[this.#words[index]!]! & this.#masks[index]!);
+    }
+    return finish(hash);
+  }
+
+  /** The slot that holds the masked key, or the free one where it would go. */
+  #find(hash: number, key: Uint32Array): number {
+    const last = this.#slotCount - 1;
+    let slot = hash & last;
+    while (this.#chains[slot] !== undefined && !this.#holds(slot, key)) slot = (slot + 1) & last;
+    return slot;
+  }
+
+  #holds(slot: number, key: Uint32Array): boolean {
+    const count = this.#words.length;
+    const base = slot * count;
+    for (let index = 0; index < count; index += 1) {
+      const word = (key[this.#words[index]!]! & this.#masks[index]!) >>> 0;
+      if (this.#keys[base + index] !== word) return false;
+    }
+    return true;
+  }
+
+  #place(slot: number, key: Uint32Array, chain: Rule[]): void {
+    const base = slot * this.#words.length;
+    for (let index = 0; index < this.#words.length; index += 1) {
+      this.#keys[base + index] = key[this.#words[index]!]! & this.#masks[index]!;
+    }
+    this.#chains[slot] = chain;
+  }
+
+  /** Empties a slot and moves back what had been pushed past it. */
+  #free(slot: number): void {
+    const last = this.#slotCount - 1;
+    this.#chains[slot] = undefined;
+    this.#used -= 1;
+    let next = (slot + 1) & last;
+    for (let chain = this.#chains[next]; chain !== undefined; chain = this.#chains[next]) {
+      this.#chains[next] = undefined;
+      const key = chain[0]!.key;
+      this.#place(this.#find(this.#hash(key), key), key, chain);
+      next = (next + 1) & last;
+    }
+  }
+
+  #grow(): void {
+    const chains = this.#chains;
+    this.#slotCount *= 2;
+    this.#keys = new Uint32Array(this.#slotCount * this.#words.length);
+    this.#chains = new Array<Rule[] | undefined>(this.#slotCount).fill(undefined);
+    for (const chain of chains) {
+      if (chain === undefined) continue;
+      const key = chain[0]!.key;
+      this.#place(this.#find(this.#hash(key), key), key, chain);
+    }
+  }
+
+  #countPartials(key: Uint32Array, change: 1 | -1): void {
+    let hash = 0;
+    let segment = 0;
+    for (let index = 0; index < this.#words.length && segment < this.#ends.length; index += 1) {
+      hash = mix(hash, key[this.#words[index]!]! & this.#masks[index]!);
+      if (this.#ends[segment] !== index + 1) continue;
+      const counts = this.#partials[segment]!;
+      const count = (counts.get(hash) ?? 0) + change;
+      if (count > 0) counts.set(hash, count);
+      else counts.delete(hash);
+      segment += 1;
+    }
+  }
+}
+
+/** Falling priority; then by id, so that equal priorities do not depend on the order of adding. */
+function byRank(one: Rule, other: Rule): number {
+  return other.priority - one.priority || (one.id < other.id ? -1 : 1);
+}
+
+/** Falling priority; then by mask, for the same reason. */
+function bySearchOrder(one: Subtable, other: Subtable): number {
+  if (one.maxPriority !== other.maxPriority) return other.maxPriority - one.maxPriority;
+  const index = one.mask.findIndex((word, place) => word !== other.mask[place]);
+  return index < 0 ? 0 : one.mask[index]! - other.mask[index]!;
+}
+
+/** Names of masks that rules share; joining words is slow. */
+const maskNames = new WeakMap<Uint32Array, string>();
+
+function nameOfMask(mask: Uint32Array): string {
+  let name = maskNames.get(mask);
+  if (name === undefined) {
+    name = mask.join();
+    maskNames.set(mask, name);
+  }
+  return name;
+}
+
+/** The rules of one stage. */
+export class Classifier {
+  readonly #byMask = new Map<string, Subtable>();
+  #subtables: Subtable[] = [];
+  #sorted = true;
+  #size = 0;
+
+  /** Number of rules. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Number of distinct masks. */
+  get subtableCount(): number {
+    return this.#subtables.length;
+  }
+
+  /** Adds a rule whose id is not here yet. */
+  add(rule: Rule): void {
+    const name = nameOfMask(rule.mask);
+    let subtable = this.#byMask.get(name);
+    if (subtable === undefined) {
+      subtable = new Subtable(rule.mask);
+      this.#byMask.set(name, subtable);
+      this.#subtables.push(subtable);
+    }
+    subtable.add(rule);
+    this.#size += 1;
+    this.#sorted = false;
+  }
+
+  /** Removes a rule by its match and id; false when there is none such. */
+  remove(rule: Rule): boolean {
+    const name = nameOfMask(rule.mask);
+    const subtable = this.#byMask.get(name);
+    if (subtable === undefined || !subtable.remove(rule)) return false;
+    if (subtable.size === 0) {
+      this.#byMask.delete(name);
+      this.#subtables.splice(this.#subtables.indexOf(subtable), 1);
+    }
+    this.#size -= 1;
+    this.#sorted = false;
+    return true;
+  }
+
+  /**
+   * The matching rule of highest priority. Every bit of `key` that was looked at is set in `mask`;
+   * bits that are set already stay.
+   */
+  lookup(key: Uint32Array, mask: Uint32Array): Rule | undefined {
+    if (!this.#sorted) this.#sort();
+    const subtables = this.#subtables;
+    let best: Rule | undefined;
+    for (let index = 0; index < subtables.length; index += 1) {
+      const subtable = subtables[index]!;
+      if (best !== undefined && subtable.maxPriority <= best.priority) break;
+      const rule = subtable.lookup(key, mask);
+      if (rule !== undefined && (best === undefined || rule.priority > best.priority)) best = rule;
+    }
+    return best;
+  }
+
+  #sort(): void {
+    this.#subtables.sort(bySearchOrder);
+    this.#sorted = true;
+  }
+}

@@ -1,0 +1,174 @@
+// pipeline/translate.ts — walks one packet through the stages: key in, verdict out.
+//
+// Pure: reads rules, writes only the Translation that the caller lends, does no I/O. Upcalls,
+// revalidation and `vtepctl trace` all call this one function; trace only passes a place to write.
+//
+// The verdict is a function of the key and of the rules alone, and it comes with a mask: every bit
+// of the key that some stage looked at (see classifier.ts on un-wildcarding). The promise to the
+// data path is that any packet that agrees with this one in the masked bits gets the same verdict,
+// so that one megaflow may stand for all of them. It follows that translating the masked key gives
+// the same verdict and the same mask again, which is how installed flows are revalidated. Steps
+// read registers freely, since these were set from bits that are in the mask already; the only step
+// that reads the packet itself is `reply` (in_port), and it adds that field to the mask. A verdict
+// that depends on more than the key says so (`cacheable` false) and must not become a flow.
+//
+// No allocation in the steady state: all buffers belong to the Translation.
+
+import { actionWord, actionWordsMax, op } from '../flow/actions.ts';
+import { dropReason } from '../flow/drop-reasons.ts';
+import { flowKeyWords } from '../flow/key.ts';
+import type { Pipeline } from './pipeline.ts';
+import { pipelineKeyWords, register } from './registers.ts';
+import { decisionOf, type Rule, type Step } from './rule.ts';
+import { type Stage, stageIndex, stages } from './stages.ts';
+
+/** Rules and steps of one walk; a pipeline without loops stays far below. */
+export const translateStepsMax = 256;
+
+/** Where `vtepctl trace` looks over the shoulder of a walk. */
+export interface Trace {
+  /** A stage was asked; `rule` undefined: it has none that matches. */
+  stage(stage: Stage, rule: Rule | undefined, translation: Translation): void;
+}
+
+const missDecisions = stages.map(({ name }) => decisionOf(`${name}/miss`));
+const inPortWord = 0;
+const outputWord = actionWord(op.Output);
+const popVlanWord = actionWord(op.PopVlan);
+
+/** Stage "after the last one": the walk has ended. */
+const ended = stages.length;
+
+/** The verdict of one walk, and its working memory. Reused from packet to packet. */
+export class Translation {
+  /** The packet's key and our registers. */
+  readonly key = new Uint32Array(pipelineKeyWords);
+  /** What was looked at; the first 28 words are the mask of the megaflow. */
+  readonly mask = new Uint32Array(pipelineKeyWords);
+  readonly actions = new Uint32Array(actionWordsMax);
+  /** Words of `actions` in use, at least one. */
+  actionCount = 0;
+  /** Why the packet is dropped; 0: it is not. */
+  dropReason = 0;
+  /** False: the verdict is for this packet only. */
+  cacheable = true;
+  /** The source MAC is to be learned at the source location. */
+  learn = false;
+  /** Decision of the rule, or the miss, that settled the verdict. */
+  decision = 0;
+  /** The rule that matched in each stage. */
+  readonly rules: (Rule | undefined)[] = stages.map(() => undefined);
+  stepCount = 0;
+}
+
+/** Verdict for the key at `base` of `words`, written into `out`. */
+export function translate(
+  pipeline: Pipeline,
+  words: Uint32Array,
+  base: number,
+  out: Translation,
+  trace?: Trace,
+): void {
+  reset(out, words, base);
+  let place = 0;
+  while (place < ended) {
+    const rule = pipeline.tables[place]!.lookup(out.key, out.mask);
+    out.rules[place] = rule;
+    out.stepCount += 1;
+    const next = rule === undefined ? miss(stages[place]!, out) : run(rule, place, out);
+    trace?.stage(stages[place]!, rule, out);
+    place = next;
+  }
+  if (out.dropReason === 0 && out.actionCount === 0) out.dropReason = dropReason.NoOutput;
+  if (out.dropReason !== 0) {
+    out.actions[0] = actionWord(op.Drop, out.dropReason);
+    out.actionCount = 1;
+  }
+}
+
+function reset(out: Translation, words: Uint32Array, base: number): void {
+  for (let index = 0; index < flowKeyWords; index += 1) out.key[index] = words[base + index]!;
+  for (let index = flowKeyWords; index < pipelineKeyWords; index += 1) out.key[index] = 0;
+  out.mask.fill(0);
+  out.actionCount = 0;
+  out.dropReason = 0;
+  out.cacheable = true;
+  out.learn = false;
+  out.decision = 0;
+  out.stepCount = 0;
+  for (let index = 0; index < out.rules.length; index += 1) out.rules[index] = undefined;
+}
+
+/** No rule matched: the next place, or the end with the stage's reason. */
+function miss(stage: Stage, out: Translation): number {
+  if (stage.missReason === undefined) return stage.index + 1;
+  out.decision = missDecisions[stage.index]!;
+  return drop(out, stage.missReason);
+}
+
+function drop(out: Translation, reason: number): number {
+  out.dropReason = reason;
+  return ended;
+}
+
+/** Runs the steps of a rule; returns the next place. */
+function run(rule: Rule, place: number, out: Translation): number {
+  const steps = rule.steps;
+  out.decision = rule.decision;
+  for (let index = 0; index < steps.length; index += 1) {
+    const step = steps[index]!;
+    out.stepCount += 1;
+    if (out.stepCount > translateStepsMax) return drop(out, dropReason.TranslateLimit);
+    switch (step.kind) {
+      case 'goto':
+        return stageIndex[step.stage];
+      case 'drop':
+        return drop(out, step.reason);
+      case 'done':
+        return ended;
+      default:
+        if (!perform(step, out)) return drop(out, dropReason.TranslateLimit);
+    }
+  }
+  return place + 1;
+}
+
+/** One step that does not end the rule; false when the action program is full. */
+function perform(step: Step, out: Translation): boolean {
+  switch (step.kind) {
+    case 'set':
+      out.key[step.register] = step.value;
+      return true;
+    case 'actions':
+      return appendActions(out, step.words, step.sourceIdAt);
+    case 'untag':
+      return out.key[register.tagged] === 0 || append(out, popVlanWord);
+    case 'reply':
+      out.mask[inPortWord] = 0xffffffff;
+      return append(out, outputWord) && append(out, out.key[inPortWord]!);
+    case 'learn':
+      out.learn = true;
+      return true;
+    case 'once':
+      out.cacheable = false;
+      return true;
+    default:
+      return true;
+  }
+}
+
+function append(out: Translation, word: number): boolean {
+  if (out.actionCount >= actionWordsMax) return false;
+  out.actions[out.actionCount] = word;
+  out.actionCount += 1;
+  return true;
+}
+
+function appendActions(out: Translation, words: Uint32Array, sourceIdAt?: number): boolean {
+  const base = out.actionCount;
+  if (base + words.length > actionWordsMax) return false;
+  for (let index = 0; index < words.length; index += 1) out.actions[base + index] = words[index]!;
+  if (sourceIdAt !== undefined) out.actions[base + sourceIdAt] = out.key[register.sourceId]!;
+  out.actionCount = base + words.length;
+  return true;
+}

@@ -1,0 +1,70 @@
+// rules/compile.ts — the document, as seen by one host, turned into rules and data path objects.
+//
+// Pure but for `numbering`, which gives new names their numbers. Always the whole document: the
+// difference to what is installed is taken afterwards (diff.ts), so that no change can be
+// forgotten.
+
+import type { Document } from '../model/document.ts';
+import type { LearningNetwork } from '../pipeline/learned.ts';
+import type { Rule } from '../pipeline/rule.ts';
+import { arpNdRules } from './arp-nd.ts';
+import { classifyRules } from './classify.ts';
+import { l2Rules } from './l2.ts';
+import { learnRules } from './learn.ts';
+import { type DatapathObjects, objectsOf } from './objects.ts';
+import { portSecurityRules } from './port-security.ts';
+import { type NetworkView, type TopologyOptions, topologyOf } from './topology.ts';
+
+export interface Compiled {
+  /** Rules of all stages by id. */
+  readonly rules: ReadonlyMap<string, Rule>;
+  readonly objects: DatapathObjects;
+  /** By VNI. */
+  readonly learning: ReadonlyMap<number, LearningNetwork>;
+}
+
+/** Each file of this folder that writes rules. */
+const writers = [classifyRules, portSecurityRules, learnRules, arpNdRules, l2Rules];
+
+/**
+ * Everything that the host needs to do its part of the document, which must have passed the checks
+ * of src/model. Throws ERR_NOT_FOUND when the document lacks the host, ERR_LIMIT when numbers run
+ * out.
+ */
+export function compile(document: Document, options: TopologyOptions): Compiled {
+  const topology = topologyOf(document, options);
+  const rules = new Map<string, Rule>();
+  for (const write of writers) {
+    for (const rule of write(topology).rules) {
+      if (rules.has(rule.id)) throw new Error(`two rules have the id ${rule.id}`);
+      rules.set(rule.id, rule);
+    }
+  }
+  const learning = new Map(
+    topology.networks.flatMap((network) => {
+      const entry = learningOf(network);
+      return entry === undefined ? [] : [[entry.vni, entry] as const];
+    }),
+  );
+  return { rules, objects: objectsOf(topology), learning };
+}
+
+/** What a host has without a document: no rule, no object. */
+export const nothingCompiled: Compiled = Object.freeze({
+  rules: new Map(),
+  objects: {
+    ports: new Map(),
+    tunnels: new Map(),
+    groups: new Map(),
+    networks: new Map(),
+    endpoints: [],
+  },
+  learning: new Map(),
+});
+
+function learningOf(view: NetworkView): LearningNetwork | undefined {
+  const { network, vni, learning, localPorts, tunnels } = view;
+  if (learning === false) return undefined;
+  const locations = new Set([...localPorts, ...tunnels].map(({ location }) => location));
+  return { name: network.name, vni, ...learning, locations };
+}

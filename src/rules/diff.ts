@@ -1,0 +1,76 @@
+// rules/diff.ts — what to change so that what is installed becomes what was compiled.
+//
+// Order for the one who applies it: objects that are added or changed, then the rules, then
+// revalidation of the flows, and only when no flow refers to them any more the removed objects.
+
+import { type Rule, sameRule } from '../pipeline/rule.ts';
+import type { Compiled } from './compile.ts';
+import type { GroupObject, NetworkObject, PortObject, TunnelObject } from './objects.ts';
+
+/** Changes of one kind of object; `put` holds new and changed ones. */
+export interface ObjectChanges<Value> {
+  readonly put: ReadonlyMap<string, Value>;
+  readonly removed: ReadonlyMap<string, Value>;
+}
+
+export interface CompiledChanges {
+  /** A changed rule is in both lists. */
+  readonly rules: { readonly removed: readonly Rule[]; readonly added: readonly Rule[] };
+  readonly ports: ObjectChanges<PortObject>;
+  readonly tunnels: ObjectChanges<TunnelObject>;
+  readonly groups: ObjectChanges<GroupObject>;
+  readonly networks: ObjectChanges<NetworkObject>;
+  readonly endpointsChanged: boolean;
+  /** Nothing at all is different. */
+  readonly empty: boolean;
+}
+
+export function diffCompiled(old: Compiled, wanted: Compiled): CompiledChanges {
+  const rules = diffRules(old.rules, wanted.rules);
+  const ports = diffObjects(old.objects.ports, wanted.objects.ports);
+  const tunnels = diffObjects(old.objects.tunnels, wanted.objects.tunnels);
+  const groups = diffObjects(old.objects.groups, wanted.objects.groups);
+  const networks = diffObjects(old.objects.networks, wanted.objects.networks);
+  const endpointsChanged = old.objects.endpoints.join() !== wanted.objects.endpoints.join();
+  const empty =
+    rules.removed.length + rules.added.length === 0 &&
+    [ports, tunnels, groups, networks].every(({ put, removed }) => put.size + removed.size === 0) &&
+    !endpointsChanged;
+  return { rules, ports, tunnels, groups, networks, endpointsChanged, empty };
+}
+
+function diffRules(
+  old: ReadonlyMap<string, Rule>,
+  wanted: ReadonlyMap<string, Rule>,
+): CompiledChanges['rules'] {
+  const removed: Rule[] = [];
+  const added: Rule[] = [];
+  for (const [id, rule] of old) {
+    const other = wanted.get(id);
+    if (other === undefined || !sameRule(rule, other)) removed.push(rule);
+  }
+  for (const [id, rule] of wanted) {
+    const other = old.get(id);
+    if (other === undefined || !sameRule(rule, other)) added.push(rule);
+  }
+  return { removed, added };
+}
+
+/** Values are plain data: they are equal when their JSON is. */
+function diffObjects<Value>(
+  old: ReadonlyMap<string, Value>,
+  wanted: ReadonlyMap<string, Value>,
+): ObjectChanges<Value> {
+  const put = new Map<string, Value>();
+  const removed = new Map<string, Value>();
+  for (const [name, value] of wanted) {
+    const other = old.get(name);
+    if (other === undefined || JSON.stringify(other) !== JSON.stringify(value)) {
+      put.set(name, value);
+    }
+  }
+  for (const [name, value] of old) {
+    if (!wanted.has(name)) removed.set(name, value);
+  }
+  return { put, removed };
+}

@@ -1,0 +1,176 @@
+// rules/l2.ts — stages l2 and deliver: where a MAC is, and how a packet gets there.
+//
+// l2 turns the destination MAC into a location: a local port, a remote VTEP, or all of the network.
+// deliver turns the location into actions. Broadcast, unknown multicast and MACs that several ports
+// share are replicated head-end: to local ports and to every VTEP of the network when they come
+// from a local port, to local ports only when they come out of a tunnel (split horizon). A packet
+// for a tunnel is held to the network's MTU first, while it still has the tag of its access link,
+// so that the answer "too big" goes back the way the packet came.
+
+import { action } from '../flow/actions.ts';
+import { dropReason } from '../flow/drop-reasons.ts';
+import { builtIn, groupBit, Match, RuleList } from '../pipeline/match.ts';
+import { locationFlood, locationLocal, locationTunnel, register } from '../pipeline/registers.ts';
+import type { Origin, Step } from '../pipeline/rule.ts';
+import type { NetworkView, PortView, Topology, TunnelView } from './topology.ts';
+
+/** Operand of OutputTunnel and OutputGroup that holds the id of the source port. */
+const sourceIdAt = 3;
+
+export function l2Rules(topology: Topology): RuleList {
+  const list = new RuleList();
+  addSplitHorizon(list);
+  for (const network of topology.networks) {
+    addAddresses(list, network);
+    addFlood(list, network);
+    for (const tunnel of network.tunnels) addTunnel(list, network, tunnel);
+    for (const view of network.localPorts) addLocalPort(list, view);
+  }
+  return list;
+}
+
+function to(location: number): readonly Step[] {
+  return [
+    { kind: 'set', register: register.destination, value: location },
+    { kind: 'goto', stage: 'deliver' },
+  ];
+}
+
+function networkOrigin({ network }: NetworkView): Origin {
+  return { object: `network ${network.name}`, path: `networks[${network.name}]` };
+}
+
+function addAddresses(list: RuleList, network: NetworkView): void {
+  const { vni } = network;
+  const { name } = network.network;
+  const inNetwork = () => new Match().register('network', vni);
+  list.add('l2', {
+    id: `${name}/group`,
+    priority: 200,
+    match: inNetwork().bytes('eth_dst', groupBit, groupBit),
+    steps: to(locationFlood),
+    origin: networkOrigin(network),
+  });
+  const shared = new Map<string, { mac: Uint8Array; port: string }>();
+  for (const view of network.ports) {
+    list.add('l2', {
+      id: `${name}/port/${view.port.name}`,
+      priority: 100,
+      match: inNetwork().bytes('eth_dst', view.mac),
+      steps: to(view.location),
+      origin: { object: `port ${view.port.name}`, path: `ports[${view.port.name}].mac` },
+    });
+    for (const mac of view.macs.slice(1)) {
+      const key = Buffer.from(mac).toString('hex');
+      if (!shared.has(key)) shared.set(key, { mac, port: view.port.name });
+    }
+  }
+  if (network.learning !== false) {
+    addLearning(list, network);
+    return;
+  }
+  // The MAC of an address pair moves between ports, and without learning nobody says when.
+  for (const [key, { mac, port }] of shared) {
+    list.add('l2', {
+      id: `${name}/shared/${key}`,
+      priority: 50,
+      match: inNetwork().bytes('eth_dst', mac),
+      steps: to(locationFlood),
+      origin: { object: `port ${port}`, path: `ports[${port}].allowedAddressPairs` },
+    });
+  }
+}
+
+/** What the model does not know is looked up among the learned addresses. */
+function addLearning(list: RuleList, network: NetworkView): void {
+  list.add('l2', {
+    id: `${network.network.name}/learned`,
+    priority: 0,
+    match: new Match().register('network', network.vni),
+    steps: [],
+    origin: networkOrigin(network),
+  });
+}
+
+function enforceMtu(network: NetworkView, tunnel: number): Step {
+  const { gateway4, gateway6 } = network;
+  const words = action.enforceMtu(network.network.mtu, tunnel, gateway4, gateway6);
+  return { kind: 'actions', words };
+}
+
+function addFlood(list: RuleList, network: NetworkView): void {
+  const { vni, groupAll, groupLocal } = network;
+  const flood = () => new Match().register('network', vni).register('destination', locationFlood);
+  const replicate = (group: number): Step => {
+    return { kind: 'actions', words: action.outputGroup(group, vni, 0), sourceIdAt };
+  };
+  const hold = network.tunnels.length > 0 ? [enforceMtu(network, 0)] : [];
+  list.add('deliver', {
+    id: `flood/${network.network.name}`,
+    priority: 100,
+    match: flood().kind('source', locationLocal),
+    steps: [...hold, { kind: 'untag' }, replicate(groupAll), { kind: 'done' }],
+    origin: networkOrigin(network),
+  });
+  list.add('deliver', {
+    id: `flood-local/${network.network.name}`,
+    priority: 100,
+    match: flood().kind('source', locationTunnel),
+    steps: [replicate(groupLocal), { kind: 'done' }],
+    origin: networkOrigin(network),
+  });
+}
+
+function addTunnel(list: RuleList, network: NetworkView, tunnel: TunnelView): void {
+  const output: Step = {
+    kind: 'actions',
+    words: action.outputTunnel(tunnel.number, network.vni, 0),
+    sourceIdAt,
+  };
+  const { name } = tunnel.host;
+  list.add('deliver', {
+    id: `tunnel/${network.network.name}/${tunnel.name}`,
+    priority: 100,
+    match: new Match().register('network', network.vni).register('destination', tunnel.location),
+    steps: [enforceMtu(network, tunnel.number), { kind: 'untag' }, output, { kind: 'done' }],
+    origin: { object: `host ${name}`, path: `hosts[${name}].tunnelIp` },
+  });
+}
+
+function addLocalPort(list: RuleList, view: PortView): void {
+  const { name, vlan } = view.port;
+  const origin = { object: `port ${name}`, path: `ports[${name}].device` };
+  const there = () => new Match().register('destination', view.location);
+  if (view.device === 0) {
+    const steps: Step[] = [{ kind: 'drop', reason: dropReason.PortDown }];
+    list.add('deliver', { id: `port/${name}`, priority: 100, match: there(), steps, origin });
+    return;
+  }
+  const push: Step[] =
+    vlan === undefined ? [] : [{ kind: 'actions', words: action.pushVlan(vlan) }];
+  const output: Step = { kind: 'actions', words: action.output(view.device) };
+  list.add('deliver', {
+    id: `port/${name}`,
+    priority: 100,
+    match: there(),
+    steps: [{ kind: 'untag' }, ...push, output, { kind: 'done' }],
+    origin,
+  });
+  list.add('deliver', {
+    id: `port/${name}/hairpin`,
+    priority: 200,
+    match: there().register('source', view.location),
+    steps: [{ kind: 'drop', reason: dropReason.SamePort }],
+    origin,
+  });
+}
+
+function addSplitHorizon(list: RuleList): void {
+  list.add('deliver', {
+    id: 'split-horizon',
+    priority: 150,
+    match: new Match().kind('source', locationTunnel).kind('destination', locationTunnel),
+    steps: [{ kind: 'drop', reason: dropReason.FromTunnelToTunnel }],
+    origin: builtIn,
+  });
+}

@@ -1,0 +1,249 @@
+// rules/topology.ts — what of a document concerns one host: its networks, their ports, the tunnels.
+//
+// Only networks with a port on this host matter here; of those, all ports everywhere. Addresses are
+// parsed once, numbers are looked up once; the other files of this folder only write rules.
+
+import { type Cidr, parseIp, parseMac, tryParseIpOrCidr } from '../lib/addresses.ts';
+import { SwitchError } from '../lib/errors.ts';
+import type { Document, Encap, Host, Learning, Network, Port } from '../model/document.ts';
+import { localLocation, tunnelLocation } from '../pipeline/registers.ts';
+import { hashName } from '../pipeline/rule.ts';
+import type { Numbering } from './numbering.ts';
+
+/** An address that a port may use beside its own ones. */
+export interface PairView {
+  readonly prefix: Cidr;
+  readonly mac: Uint8Array;
+}
+
+/** A port of a network that concerns this host. */
+export interface PortView {
+  readonly port: Port;
+  readonly mac: Uint8Array;
+  /** Own MAC first, then those of address pairs, none twice. */
+  readonly macs: readonly Uint8Array[];
+  readonly ips: readonly Uint8Array[];
+  readonly pairs: readonly PairView[];
+  /** Where packets for the port go: itself, or the tunnel to its host. */
+  readonly location: number;
+  readonly local: boolean;
+  /** Device port number; 0: the port is elsewhere or has no device. */
+  readonly device: number;
+  /** Id of the port in the Geneve option: the same on every host, without asking anyone. */
+  readonly wireId: number;
+}
+
+/** A remote VTEP, for networks of one encapsulation. */
+export interface TunnelView {
+  readonly name: string;
+  readonly number: number;
+  readonly host: Host;
+  readonly encap: Encap;
+  /** Numbers of all tunnels to the same address: which of them `tunnel_src` holds is not said. */
+  readonly aliases: readonly number[];
+  readonly location: number;
+}
+
+export interface NetworkView {
+  readonly network: Network;
+  readonly vni: number;
+  readonly learning: false | Learning;
+  readonly ports: readonly PortView[];
+  readonly localPorts: readonly PortView[];
+  readonly remotePorts: readonly PortView[];
+  /** Remote VTEPs that take part in the network. */
+  readonly tunnels: readonly TunnelView[];
+  /** Some port may use addresses that the model does not know. */
+  readonly open: boolean;
+  readonly groupAll: number;
+  readonly groupLocal: number;
+  /** Source of too-big answers: gateway of the first subnet of the family that has one. */
+  readonly gateway4: Uint8Array | undefined;
+  readonly gateway6: Uint8Array | undefined;
+}
+
+export interface Topology {
+  readonly host: Host;
+  readonly networks: readonly NetworkView[];
+  readonly tunnels: readonly TunnelView[];
+  /** Number of the underlay device; 0: none. */
+  readonly uplink: number;
+}
+
+export interface TopologyOptions {
+  /** Name of this host. */
+  readonly host: string;
+  readonly numbering: Numbering;
+  /** Underlay device, from the configuration of the daemon. */
+  readonly uplinkDevice?: string;
+}
+
+/**
+ * What of `document` concerns the host. Throws ERR_NOT_FOUND when the document has no such host.
+ */
+export function topologyOf(document: Document, options: TopologyOptions): Topology {
+  const { host, numbering } = options;
+  const hosts = new Map(document.hosts.map((entry) => [entry.name, entry]));
+  const self = hosts.get(host);
+  if (self === undefined) {
+    throw new SwitchError('ERR_NOT_FOUND', `the document has no host ${host}`, {
+      remedy: 'Add the host to the document, or correct "host" in the configuration of vtepd.',
+    });
+  }
+  const portsOf = grouped(document.ports, (port) => port.network);
+  const concerned = document.networks.filter((network) =>
+    portsOf.get(network.name)?.some((port) => port.host === host),
+  );
+  const members = new Map(
+    concerned.map((network) => [
+      network.name,
+      remoteMembers(document, network, portsOf.get(network.name) ?? [], self),
+    ]),
+  );
+  const tunnels = tunnelViews(concerned, members, numbering);
+  const subnetsOf = grouped(document.subnets, (subnet) => subnet.network);
+  const networks = concerned.map((network) =>
+    networkView({
+      network,
+      ports: portsOf.get(network.name) ?? [],
+      tunnels: (members.get(network.name) ?? []).map(
+        (member) => tunnels.get(tunnelName(member, network.encap))!,
+      ),
+      gateways: (subnetsOf.get(network.name) ?? []).flatMap((subnet) => subnet.gateway ?? []),
+      self,
+      numbering,
+    }),
+  );
+  const { uplinkDevice } = options;
+  const uplink = uplinkDevice === undefined ? 0 : numbering.number('devices', uplinkDevice);
+  return { host: self, networks, tunnels: [...tunnels.values()], uplink };
+}
+
+/** Name of a tunnel, in numbering and in output: "h2/vxlan". */
+export function tunnelName(host: Host, encap: Encap): string {
+  return `${host.name}/${encap}`;
+}
+
+/** Other hosts that have ports of the network, and peers that take part in it. */
+function remoteMembers(
+  document: Document,
+  network: Network,
+  ports: readonly Port[],
+  self: Host,
+): readonly Host[] {
+  const withPorts = new Set(ports.map((port) => port.host));
+  return document.hosts.filter(
+    (host) =>
+      host.name !== self.name && (withPorts.has(host.name) || host.networks.includes(network.name)),
+  );
+}
+
+function tunnelViews(
+  networks: readonly Network[],
+  members: ReadonlyMap<string, readonly Host[]>,
+  numbering: Numbering,
+): Map<string, TunnelView> {
+  const needed = new Map<string, { host: Host; encap: Encap; number: number }>();
+  for (const network of networks) {
+    for (const host of members.get(network.name) ?? []) {
+      const name = tunnelName(host, network.encap);
+      if (needed.has(name)) continue;
+      needed.set(name, { host, encap: network.encap, number: numbering.number('tunnels', name) });
+    }
+  }
+  const numbersOf = grouped(needed.values(), (entry) => entry.host.tunnelIp);
+  const views = new Map<string, TunnelView>();
+  for (const [name, { host, encap, number }] of needed) {
+    const aliases = (numbersOf.get(host.tunnelIp) ?? []).map((entry) => entry.number);
+    views.set(name, { name, number, host, encap, aliases, location: tunnelLocation(number) });
+  }
+  return views;
+}
+
+interface NetworkParts {
+  readonly network: Network;
+  readonly ports: readonly Port[];
+  readonly tunnels: readonly TunnelView[];
+  readonly gateways: readonly string[];
+  readonly self: Host;
+  readonly numbering: Numbering;
+}
+
+function networkView(parts: NetworkParts): NetworkView {
+  const { network, numbering, self, tunnels } = parts;
+  const tunnelOf = new Map(tunnels.map((tunnel) => [tunnel.host.name, tunnel]));
+  const ports = parts.ports.map((port) =>
+    port.host === self.name
+      ? localPort(port, numbering)
+      : portView(port, { location: tunnelOf.get(port.host)!.location, local: false, device: 0 }),
+  );
+  const gateways = parts.gateways.map(parseIp);
+  return {
+    network,
+    vni: network.vni,
+    learning: network.learning,
+    ports,
+    localPorts: ports.filter((view) => view.local),
+    remotePorts: ports.filter((view) => !view.local),
+    tunnels,
+    open: network.learning !== false || ports.some((view) => !knowsAddresses(view)),
+    groupAll: numbering.number('groups', `${network.name}/all`),
+    groupLocal: numbering.number('groups', `${network.name}/local`),
+    gateway4: gateways.find((address) => address.length === 4),
+    gateway6: gateways.find((address) => address.length === 16),
+  };
+}
+
+/** True when the port can use no address but those of the model. */
+function knowsAddresses(view: PortView): boolean {
+  return view.port.portSecurity && view.port.ips.length > 0;
+}
+
+function localPort(port: Port, numbering: Numbering): PortView {
+  const location = localLocation(numbering.number('logicalPorts', port.name));
+  const device = port.device === undefined ? 0 : numbering.number('devices', port.device);
+  return portView(port, { location, local: true, device });
+}
+
+function portView(
+  port: Port,
+  place: { readonly location: number; readonly local: boolean; readonly device: number },
+): PortView {
+  const macTexts = new Set([
+    port.mac,
+    ...port.allowedAddressPairs.flatMap((pair) => pair.mac ?? []),
+  ]);
+  return {
+    port,
+    mac: parseMac(port.mac),
+    macs: [...macTexts].map(parseMac),
+    ips: port.ips.map(parseIp),
+    pairs: port.allowedAddressPairs.map((pair) => ({
+      prefix: tryParseIpOrCidr(pair.ip)!,
+      mac: parseMac(pair.mac ?? port.mac),
+    })),
+    ...place,
+    wireId: hashName(port.name),
+  };
+}
+
+/** Entries by key, each list in the order of the entries. */
+function grouped<Entry>(
+  entries: Iterable<Entry>,
+  keyOf: (entry: Entry) => string,
+): Map<string, Entry[]> {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const key = keyOf(entry);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [entry]);
+    else group.push(entry);
+  }
+  return groups;
+}
+
+/** Link-local IPv6 address that a MAC stands for: modified EUI-64 (RFC 4291, appendix A). */
+export function linkLocalOf(mac: Uint8Array): Uint8Array {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac;
+  return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f);
+}
