@@ -1,0 +1,239 @@
+// slowpath/flow-store.ts — the flow slots in shared memory: which are free, which hold what.
+//
+// TypeScript numbers the flows and alone writes the slots (native/datapath/layout.h). A slot is
+// written, then made live; it is named to workers by number and generation. A flow that is to go is
+// unlinked here at once, so that no new verdict names it; its slot becomes free when every worker
+// has done the command to remove it (flow-changes.ts). Slots hold the masked key: translating it
+// gives the verdict again (see translate.ts). A new vtepd finds the live slots and takes them over.
+//
+// Limits: all memory is allocated in the constructor, about 20 bytes a slot.
+
+import { flowKeyWords } from '../flow/key.ts';
+import type { Translation } from '../pipeline/translate.ts';
+import { type FlowMemory, flowFree, flowLive, flowSlotWords, flowWord } from './datapath-port.ts';
+
+const unused = 0;
+const linked = 1;
+const leaving = 2;
+
+export class FlowStore {
+  readonly memory: FlowMemory;
+  readonly #words: Uint32Array;
+  /** unused, linked or leaving, by slot. */
+  readonly #state: Uint8Array;
+  /** First slot of each chain, and the next one of each slot; 0: end. */
+  readonly #heads: Int32Array;
+  readonly #next: Int32Array;
+  /** Unused slots: the first #freeCount entries. */
+  readonly #free: Int32Array;
+  #freeCount = 0;
+  #size = 0;
+  #highest = 0;
+
+  constructor(memory: FlowMemory) {
+    this.memory = memory;
+    this.#words = memory.slots;
+    this.#state = new Uint8Array(memory.count);
+    this.#next = new Int32Array(memory.count);
+    this.#free = new Int32Array(memory.count);
+    let heads = 16;
+    while (heads < memory.count) heads *= 2;
+    this.#heads = new Int32Array(heads);
+    this.#adopt();
+  }
+
+  /** Flows that verdicts may name. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Most flows that there can be. */
+  get capacity(): number {
+    return this.memory.count - 1;
+  }
+
+  /** No slot above this one was ever used. */
+  get highest(): number {
+    return this.#highest;
+  }
+
+  /** Slots in use, those of leaving flows included: 0 to 1. */
+  get fill(): number {
+    return 1 - this.#freeCount / this.capacity;
+  }
+
+  /** True when the slot holds a flow that verdicts may name. */
+  isLinked(slot: number): boolean {
+    return this.#state[slot] === linked;
+  }
+
+  generation(slot: number): number {
+    return this.#words[slot * flowSlotWords + flowWord.generation]!;
+  }
+
+  decision(slot: number): number {
+    return this.#words[slot * flowSlotWords + flowWord.decision]!;
+  }
+
+  setDecision(slot: number, decision: number): void {
+    this.#words[slot * flowSlotWords + flowWord.decision] = decision;
+  }
+
+  createdMs(slot: number): number {
+    const at = slot * flowSlotWords + flowWord.createdMs;
+    return this.#words[at]! + this.#words[at + 1]! * 2 ** 32;
+  }
+
+  /** Last use, or its beginning while it has not been used. */
+  usedMs(slot: number): number {
+    return this.memory.usedMs(slot) || this.createdMs(slot);
+  }
+
+  /** Index in memory.slots of the masked key. */
+  keyAt(slot: number): number {
+    return slot * flowSlotWords + flowWord.key;
+  }
+
+  maskAt(slot: number): number {
+    return slot * flowSlotWords + flowWord.mask;
+  }
+
+  actionsAt(slot: number): number {
+    return slot * flowSlotWords + flowWord.actions;
+  }
+
+  actionCount(slot: number): number {
+    return this.#words[slot * flowSlotWords + flowWord.actionWords]!;
+  }
+
+  /**
+   * The flow that this verdict would make, if there is one with the same mask and masked key; or 0.
+   */
+  find(verdict: Translation): number {
+    let slot = this.#heads[this.#bucket(verdict.key, 0, verdict.mask, 0)]!;
+    while (slot !== 0 && !this.#matches(slot, verdict)) slot = this.#next[slot]!;
+    return slot;
+  }
+
+  /** Makes a flow of the verdict; 0 when there is no free slot. */
+  add(verdict: Translation, nowMs: number): number {
+    if (this.#freeCount === 0) return 0;
+    this.#freeCount -= 1;
+    const slot = this.#free[this.#freeCount]!;
+    const words = this.#words;
+    const at = slot * flowSlotWords;
+    words[at + flowWord.generation] = words[at + flowWord.generation]! + 1;
+    words[at + flowWord.actionWords] = verdict.actionCount;
+    words[at + flowWord.decision] = verdict.decision;
+    words[at + flowWord.createdMs] = nowMs % 2 ** 32;
+    words[at + flowWord.createdMs + 1] = Math.floor(nowMs / 2 ** 32);
+    for (let index = 0; index < flowKeyWords; index += 1) {
+      words[at + flowWord.key + index] = verdict.key[index]! & verdict.mask[index]!;
+      words[at + flowWord.mask + index] = verdict.mask[index]!;
+    }
+    for (let index = 0; index < verdict.actionCount; index += 1) {
+      words[at + flowWord.actions + index] = verdict.actions[index]!;
+    }
+    Atomics.store(words, at + flowWord.state, flowLive);
+    this.#link(slot);
+    return slot;
+  }
+
+  /**
+   * True when the flow has the verdict's mask and actions; its masked key is the verdict's anyway.
+   */
+  agrees(slot: number, verdict: Translation): boolean {
+    const words = this.#words;
+    if (this.actionCount(slot) !== verdict.actionCount) return false;
+    const mask = this.maskAt(slot);
+    for (let index = 0; index < flowKeyWords; index += 1) {
+      if (words[mask + index] !== verdict.mask[index]) return false;
+    }
+    const actions = this.actionsAt(slot);
+    for (let index = 0; index < verdict.actionCount; index += 1) {
+      if (words[actions + index] !== verdict.actions[index]) return false;
+    }
+    return true;
+  }
+
+  /** True when the verdict looked at no bit that the flow's mask leaves wild. */
+  covers(slot: number, verdict: Translation): boolean {
+    const mask = this.maskAt(slot);
+    for (let index = 0; index < flowKeyWords; index += 1) {
+      if ((verdict.mask[index]! & ~this.#words[mask + index]!) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Takes the flow out of find(); its slot stays in use until free(). */
+  unlink(slot: number): void {
+    if (this.#state[slot] !== linked) throw new Error(`flow ${slot} is not linked`);
+    const bucket = this.#bucketOf(slot);
+    let before = 0;
+    for (let other = this.#heads[bucket]!; other !== slot; other = this.#next[other]!) {
+      before = other;
+    }
+    if (before === 0) this.#heads[bucket] = this.#next[slot]!;
+    else this.#next[before] = this.#next[slot]!;
+    this.#state[slot] = leaving;
+    this.#size -= 1;
+  }
+
+  /** Every worker has forgotten the flow: the slot may be used again. */
+  free(slot: number): void {
+    if (this.#state[slot] !== leaving) throw new Error(`flow ${slot} is not leaving`);
+    Atomics.store(this.#words, slot * flowSlotWords + flowWord.state, flowFree);
+    this.#state[slot] = unused;
+    this.#free[this.#freeCount] = slot;
+    this.#freeCount += 1;
+  }
+
+  /** Takes over what an earlier vtepd installed; low numbers are used first. */
+  #adopt(): void {
+    for (let slot = this.memory.count - 1; slot > 0; slot -= 1) {
+      if (this.#words[slot * flowSlotWords + flowWord.state] === flowLive) {
+        this.#link(slot);
+        continue;
+      }
+      this.#free[this.#freeCount] = slot;
+      this.#freeCount += 1;
+    }
+  }
+
+  #link(slot: number): void {
+    const bucket = this.#bucketOf(slot);
+    this.#next[slot] = this.#heads[bucket]!;
+    this.#heads[bucket] = slot;
+    this.#state[slot] = linked;
+    this.#size += 1;
+    this.#highest = Math.max(this.#highest, slot);
+  }
+
+  #bucketOf(slot: number): number {
+    return this.#bucket(this.#words, this.keyAt(slot), this.#words, this.maskAt(slot));
+  }
+
+  /** FNV-1a over the words of mask and masked key. */
+  #bucket(key: Uint32Array, keyBase: number, mask: Uint32Array, maskBase: number): number {
+    let hash = 0x811c9dc5 | 0;
+    for (let index = 0; index < flowKeyWords; index += 1) {
+      const bits = mask[maskBase + index]!;
+      hash = Math.imul(hash ^ bits, 0x01000193);
+      hash = Math.imul(hash ^ (key[keyBase + index]! & bits), 0x01000193);
+      hash ^= hash >>> 15;
+    }
+    return hash & (this.#heads.length - 1);
+  }
+
+  #matches(slot: number, verdict: Translation): boolean {
+    const words = this.#words;
+    const key = this.keyAt(slot);
+    const mask = this.maskAt(slot);
+    for (let index = 0; index < flowKeyWords; index += 1) {
+      const bits = verdict.mask[index]!;
+      if (words[mask + index] !== bits) return false;
+      if (words[key + index] !== (verdict.key[index]! & bits) >>> 0) return false;
+    }
+    return true;
+  }
+}

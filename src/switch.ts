@@ -1,0 +1,396 @@
+// switch.ts — joins all: document → rules and objects → data path, upcalls → verdicts, and what the
+// control API asks.
+//
+// One Switch per daemon. It outlives the data path: when that process dies, it is started again and
+// filled from what was compiled last. Documents are applied one after another; each is checked,
+// compiled and on disk before anything is touched.
+
+import { kindWords } from './control/kinds.ts';
+import type * as api from './control/switch-api.ts';
+import { loadAddon } from './datapath/addon.ts';
+import { DatapathCounters } from './datapath/counters.ts';
+import { type LaunchOptions, launchDatapath } from './datapath/launch.ts';
+import { parseKey } from './flow/key-text.ts';
+import { SwitchError } from './lib/errors.ts';
+import type { Logger } from './lib/logger.ts';
+import type { Config } from './model/config.ts';
+import { type NotInForce, notInForce } from './model/coverage.ts';
+import { diffDocuments, revisionOf } from './model/diff.ts';
+import { type Document, type DocumentKind, singularOf } from './model/document.ts';
+import { parseDocument } from './model/parse.ts';
+import { traceKey } from './pipeline/trace.ts';
+import { type Compiled, compile, nothingCompiled } from './rules/compile.ts';
+import { Numbering } from './rules/numbering.ts';
+import { Captures } from './switch/capture.ts';
+import { DocumentStore } from './switch/document-store.ts';
+import { EventHub } from './switch/event-hub.ts';
+import { type Names, namesOf } from './switch/names.ts';
+import { type Found, objectViews } from './switch/object-views.ts';
+import { Runtime } from './switch/runtime.ts';
+import { dropViews, flowViews, topView } from './switch/views.ts';
+
+const watchQueueMax = 1000;
+const relaunchMs = 500;
+
+export interface SwitchParts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly version: string;
+}
+
+export class Switch implements api.SwitchApi {
+  readonly #parts: SwitchParts;
+  readonly #store: DocumentStore;
+  readonly #numbering = new Numbering();
+  readonly #names: Names;
+  readonly #captures: Captures;
+  readonly #events: EventHub<api.WatchEvent> = new EventHub({ queueMax: watchQueueMax });
+  readonly #startedMs = Date.now();
+  #document: Document;
+  #revision: number;
+  #compiled: Compiled = nothingCompiled;
+  #runtime: Runtime | undefined;
+  #counters: DatapathCounters | undefined;
+  #attachedMs = 0;
+  #restarts = 0;
+  #lastRecoveryMs: number | null = null;
+  #applying: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  private constructor(
+    parts: SwitchParts,
+    store: DocumentStore,
+    document: Document,
+    revision: number,
+  ) {
+    this.#parts = parts;
+    this.#store = store;
+    this.#document = document;
+    this.#revision = revision;
+    this.#names = namesOf(this.#numbering, parts.config.host, () => this.#document.ports);
+    this.#captures = new Captures(this.#names, `vtepd ${parts.version}`, parts.config.host);
+  }
+
+  /**
+   * Attaches to the data path, or starts it, and puts in force what was applied last.
+   * @throws SwitchError ERR_STATE_UNWRITABLE, ERR_BUSY, ERR_DATAPATH_CLOSED, ERR_PROTOCOL,
+   *   ERR_PERMISSION
+   */
+  static async start(parts: SwitchParts): Promise<Switch> {
+    const { store, stored } = await DocumentStore.open(parts.config.state);
+    const it = new Switch(parts, store, stored.document, stored.revision);
+    it.#numbering.restore(stored.numbers);
+    it.#compiled = it.#compile(stored.document);
+    if (store.trouble !== undefined) {
+      parts.logger.warn({ err: store.trouble }, 'going on with what was applied last');
+    }
+    await it.#attach();
+    return it;
+  }
+
+  /** Detaches; the data path goes on. */
+  close(): void {
+    this.#closed = true;
+    this.#events.close();
+    this.#runtime?.close();
+  }
+
+  // ---- what the operator wants --------------------------------------------------------------
+
+  apply(text: string, file: string): Promise<api.ApplyResult> {
+    const turn = this.#applying.then(() => this.#apply(text, file));
+    this.#applying = turn.catch(() => undefined);
+    return turn;
+  }
+
+  diff(text: string, file: string): ReturnType<typeof diffDocuments> {
+    return diffDocuments(this.#document, parseDocument(text, file));
+  }
+
+  document(): { revision: number; hash: string; document: unknown } {
+    return {
+      revision: this.#revision,
+      hash: revisionOf(this.#document),
+      document: this.#document,
+    };
+  }
+
+  async #apply(text: string, file: string): Promise<api.ApplyResult> {
+    const begun = performance.now();
+    const document = parseDocument(text, file);
+    const changes = diffDocuments(this.#document, document);
+    if (changes.length > 0) {
+      const compiled = this.#compile(document);
+      const revision = this.#revision + 1;
+      await this.#store.save({ revision, document, numbers: this.#numbering.snapshot() });
+      this.#document = document;
+      this.#revision = revision;
+      this.#compiled = compiled;
+      await this.#runtime?.change(compiled);
+      this.#releaseNumbers(compiled);
+      const objects = changes.length === 1 ? 'object' : 'objects';
+      this.#tell('applied', `revision ${revision}`, `${changes.length} ${objects} changed`);
+    }
+    return {
+      revision: this.#revision,
+      hash: revisionOf(document),
+      changes,
+      notInForce: this.#gaps(),
+      tookMs: Math.round(performance.now() - begun),
+    };
+  }
+
+  /** A document without this host has nothing in force here. */
+  #compile(document: Document): Compiled {
+    const { host, tunnel } = this.#parts.config;
+    if (!document.hosts.some(({ name }) => name === host)) return nothingCompiled;
+    return compile(document, {
+      host,
+      numbering: this.#numbering,
+      ...(tunnel.device === undefined ? {} : { uplinkDevice: tunnel.device }),
+    });
+  }
+
+  /** Numbers of names that nothing refers to any more; flows have followed. */
+  #releaseNumbers({ objects }: Compiled): void {
+    const ports = this.#runtime?.native.listPorts();
+    const uplink = this.#parts.config.tunnel.device;
+    const devices = new Set([...(ports ?? []).map(({ device }) => device), uplink]);
+    for (const name of [...this.#numbering.names('devices')]) {
+      if (ports === undefined || objects.ports.has(name) || devices.has(name)) continue;
+      this.#numbering.release('devices', name);
+    }
+    for (const kind of ['tunnels', 'groups'] as const) {
+      for (const name of [...this.#numbering.names(kind)]) {
+        if (!objects[kind].has(name)) this.#numbering.release(kind, name);
+      }
+    }
+  }
+
+  /** What is accepted but not in force here, object by object. */
+  #gaps(): api.ApplyResult['notInForce'] {
+    const kinds = ['hosts', 'routers', 'securityGroups', 'ports'] as const;
+    const found = this.#found();
+    return kinds.flatMap((kind) =>
+      objectViews(found, kind)
+        .filter(({ state }) => state === 'partial' || state === 'waiting')
+        .map(({ name, why }) => ({ kind, name, why })),
+    );
+  }
+
+  // ---- the data path --------------------------------------------------------------------------
+
+  async #attach(): Promise<void> {
+    const { config, logger } = this.#parts;
+    const { datapath, started } = await launchDatapath(launchOptions(config));
+    const runtime = new Runtime({
+      native: datapath,
+      config,
+      uplinkNumber: (device) => this.#numbering.number('devices', device),
+      log: (message, error) => logger.error({ err: error }, message),
+      onPorts: () => this.#tell('port', 'ports', 'ports have come or gone'),
+      onEvents: () => this.#captures.drain(),
+    });
+    datapath.onGone(() => this.#gone(runtime));
+    this.#runtime = runtime;
+    this.#counters = new DatapathCounters(datapath, loadAddon());
+    this.#attachedMs = Date.now();
+    await runtime.take(this.#compiled);
+    this.#captures.attach(datapath);
+    runtime.listen();
+    logger.info({ started, ...runtime.reconciled }, 'attached to the datapath');
+    for (const { device, why } of runtime.installer.waiting)
+      logger.info({ device, why }, 'waiting');
+  }
+
+  #gone(runtime: Runtime): void {
+    if (this.#closed || this.#runtime !== runtime) return;
+    const noticed = performance.now();
+    this.#parts.logger.warn('the datapath has gone: starting it again');
+    this.#tell('datapath', 'datapath', 'gone');
+    this.#runtime = undefined;
+    this.#counters = undefined;
+    this.#captures.attach(undefined);
+    runtime.close();
+    void this.#reattach(noticed);
+  }
+
+  async #reattach(noticed: number): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await this.#attach();
+        this.#restarts += 1;
+        this.#lastRecoveryMs = Math.round(performance.now() - noticed);
+        this.#parts.logger.warn({ ms: this.#lastRecoveryMs }, 'the datapath is back');
+        this.#tell('datapath', 'datapath', `back after ${this.#lastRecoveryMs} ms`);
+        return;
+      } catch (error) {
+        this.#parts.logger.error({ err: error }, 'cannot start the datapath; trying again');
+        await new Promise((resolve) => setTimeout(resolve, relaunchMs));
+      }
+    }
+  }
+
+  #tell(kind: api.WatchEvent['kind'], name: string, message: string): void {
+    this.#events.publish({ timeMs: Date.now(), kind, name, message });
+  }
+
+  #attached(): { runtime: Runtime; counters: DatapathCounters } {
+    if (this.#runtime === undefined || this.#counters === undefined) {
+      throw new SwitchError('ERR_DATAPATH_CLOSED', 'the datapath is being started again');
+    }
+    return { runtime: this.#runtime, counters: this.#counters };
+  }
+
+  // ---- what the operator sees -----------------------------------------------------------------
+
+  status(): api.SwitchStatus {
+    const { config, version } = this.#parts;
+    const flows = this.#runtime?.slowPath.flows.size ?? 0;
+    return {
+      version,
+      host: config.host,
+      pid: process.pid,
+      startedMs: this.#startedMs,
+      revision: this.#revision,
+      hash: revisionOf(this.#document),
+      datapath: this.#datapathStatus(),
+      counts: {
+        ports: this.#compiled.objects.ports.size,
+        tunnels: this.#compiled.objects.tunnels.size,
+        networks: this.#compiled.objects.networks.size,
+        rules: this.#compiled.rules.size,
+        flows,
+        learned: this.#runtime?.slowPath.learning.size ?? 0,
+      },
+      warnings: this.#warnings(),
+    };
+  }
+
+  #datapathStatus(): api.DatapathStatus {
+    return {
+      state: this.#runtime === undefined ? 'starting' : 'attached',
+      pid: this.#runtime?.datapathPid ?? 0,
+      workers: this.#runtime?.native.workerCount ?? 0,
+      sinceMs: this.#attachedMs,
+      restarts: this.#restarts,
+      lastRecoveryMs: this.#lastRecoveryMs,
+      reconciled: this.#runtime?.reconciled ?? null,
+    };
+  }
+
+  #warnings(): string[] {
+    const { host } = this.#parts.config;
+    const known = this.#revision === 0 || this.#document.hosts.some(({ name }) => name === host);
+    const unknown = known ? [] : [`the document has no host ${host}: nothing is in force here`];
+    const waiting = this.#runtime?.installer.waiting.map(({ device, why }) => `${device}: ${why}`);
+    const gaps = this.#gaps();
+    const unresolved = gaps
+      .filter(({ kind }) => kind === 'hosts')
+      .map(({ name, why }) => `tunnel to ${name}: ${why}`);
+    const { trouble } = this.#store;
+    const partial = partly(this.#document, gaps);
+    const unwritable = trouble === undefined ? [] : [trouble.message];
+    return [...unwritable, ...unknown, ...(waiting ?? []), ...unresolved, ...partial];
+  }
+
+  objects(kind: DocumentKind, name?: string): readonly api.ObjectStatus[] {
+    const all = objectViews(this.#found(), kind);
+    if (name === undefined) return all;
+    const one = all.filter((object) => object.name === name);
+    if (one.length > 0) return one;
+    throw new SwitchError('ERR_NOT_FOUND', `there is no ${singularOf[kind]} ${name}`);
+  }
+
+  #found(): Found {
+    const runtime = this.#runtime;
+    const gaps: readonly NotInForce[] = notInForce(this.#document);
+    const listed = runtime === undefined ? undefined : listObjects(runtime);
+    return {
+      host: this.#parts.config.host,
+      document: this.#document,
+      notInForce: gaps,
+      numbering: this.#numbering,
+      attached: listed !== undefined,
+      ports: listed?.ports ?? [],
+      tunnels: listed?.tunnels ?? [],
+      waiting: runtime?.installer.waiting ?? [],
+      counters: this.#counters,
+    };
+  }
+
+  flows(): readonly api.FlowView[] {
+    const { runtime, counters } = this.#attached();
+    return flowViews(runtime, this.#names, counters);
+  }
+
+  drops(): readonly api.DropView[] {
+    return dropViews(this.#names, this.#attached().counters);
+  }
+
+  top(): api.TopView {
+    const { runtime, counters } = this.#attached();
+    return topView(runtime, this.#names, counters);
+  }
+
+  trace({ key }: api.TraceRequest): api.TraceResult {
+    const { runtime } = this.#attached();
+    const words = parseKey(key, this.#names);
+    const { steps, ...rest } = traceKey(runtime.slowPath.pipeline, words, 0, this.#names);
+    return { key, steps: steps.map(({ path: _path, mask: _mask, ...step }) => step), ...rest };
+  }
+
+  capture(request: api.CaptureRequest): AsyncIterable<Uint8Array> {
+    const { runtime } = this.#attached();
+    if (request.port === undefined) return this.#captures.read([], request);
+    const uplinks = runtime.native.listPorts().filter(({ uplink }) => uplink === true);
+    const number = this.#names.portNumber(request.port);
+    const ports = number === undefined ? [] : [number];
+    if (request.port === 'uplink') ports.push(...uplinks.map((port) => port.number));
+    if (ports.length > 0) return this.#captures.read(ports, request);
+    throw new SwitchError('ERR_PORT_NOT_FOUND', `there is no port or device ${request.port} here`);
+  }
+
+  watch(): AsyncIterable<api.WatchEvent> {
+    return this.#events.subscribe();
+  }
+}
+
+/** One sentence for all that this version accepts without bringing it into force. */
+function partly(document: Document, gaps: api.ApplyResult['notInForce']): string[] {
+  const accepted = new Set(notInForce(document).map(({ kind, name }) => `${kind} ${name}`));
+  const counts = new Map<DocumentKind, number>();
+  for (const { kind, name } of gaps) {
+    if (accepted.has(`${kind} ${name}`)) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  }
+  if (counts.size === 0) return [];
+  const list = [...counts].map(([kind, count]) => {
+    const { singular, plural } = kindWords[kind];
+    return `${count} ${count === 1 ? singular : plural}`;
+  });
+  return [`accepted, but not wholly in force: ${list.join(', ')}; "vtepctl get" says why`];
+}
+
+/** Undefined when the datapath has died a moment ago and its end is not told yet. */
+function listObjects({ native }: Runtime): Pick<Found, 'ports' | 'tunnels'> | undefined {
+  try {
+    return { ports: native.listPorts(), tunnels: native.listTunnels() };
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ERR_DATAPATH_CLOSED') return undefined;
+    throw error;
+  }
+}
+
+function launchOptions({ datapath }: Config): LaunchOptions {
+  const { socket, start } = datapath;
+  const args = [
+    `--workers=${datapath.workers}`,
+    `--flows=${datapath.flows}`,
+    `--exact-flows=${datapath.exactFlows}`,
+    `--connections=${datapath.connections}`,
+    `--small-frames=${datapath.smallFrames}`,
+    `--large-frames=${datapath.largeFrames}`,
+    `--spin-us=${datapath.spinMicroseconds}`,
+  ];
+  return { socket, start, args };
+}

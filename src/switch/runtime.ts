@@ -1,0 +1,152 @@
+// switch/runtime.ts — everything that lives as long as one attached data path, and its event loop.
+//
+// A data path that dies takes its runtime with it; the next one gets a new runtime, which is filled
+// from the compiled document in the same way. All work happens in turns of the event loop: doorbell
+// → answers; after changes → slices of revalidation until the flows follow; once a second → expiry,
+// and ports whose device was missing.
+
+import { datapathPort } from '../datapath/adapter.ts';
+import type { NativeDatapath } from '../datapath/native.ts';
+import type { Config } from '../model/config.ts';
+import { Pipeline } from '../pipeline/pipeline.ts';
+import { type Compiled, nothingCompiled } from '../rules/compile.ts';
+import { diffCompiled } from '../rules/diff.ts';
+import type { Reconciled } from '../slowpath/reconcile.ts';
+import { SlowPath } from '../slowpath/slow-path.ts';
+import { Installer, type UplinkNumber } from './installer.ts';
+
+const housekeepingMs = 1000;
+/** Ports whose device is missing are tried at each turn of housekeeping, the others this seldom. */
+const portCheckTurns = 5;
+
+export interface RuntimeParts {
+  readonly native: NativeDatapath;
+  readonly config: Config;
+  readonly uplinkNumber: UplinkNumber;
+  readonly log: (message: string, error: unknown) => void;
+  /** Ports have come or gone. */
+  readonly onPorts: () => void;
+  /** Capture events wait in the event rings. */
+  readonly onEvents: () => void;
+}
+
+export class Runtime {
+  readonly native: NativeDatapath;
+  readonly slowPath: SlowPath;
+  readonly installer: Installer;
+  readonly datapathPid: number;
+  /** What became of the flows that were found at the start; null: none was looked for. */
+  reconciled: Reconciled | null = null;
+  readonly #parts: RuntimeParts;
+  readonly #timer: NodeJS.Timeout;
+  #installed: Compiled = nothingCompiled;
+  #answering = false;
+  #settling: Promise<void> | undefined;
+  #turn = 0;
+  #closed = false;
+
+  constructor(parts: RuntimeParts) {
+    this.#parts = parts;
+    this.native = parts.native;
+    const datapath = datapathPort(parts.native);
+    this.datapathPid = datapath.memory.datapathPid;
+    this.slowPath = new SlowPath({
+      datapath,
+      pipeline: new Pipeline(),
+      log: parts.log,
+    });
+    this.installer = new Installer(parts.native, parts.config, parts.uplinkNumber);
+    this.#timer = setInterval(() => this.#guard(() => this.#housekeeping()), housekeepingMs);
+  }
+
+  /** Begins to answer. Before the rules are in, every answer would be a drop: call take() first. */
+  listen(): void {
+    this.native.onDoorbell(() => this.#guard(() => this.#wake()));
+    this.#guard(() => this.#wake());
+  }
+
+  /** Fills the data path for the first time and takes over the flows that it has. */
+  async take(compiled: Compiled): Promise<void> {
+    this.installer.put(compiled.objects);
+    this.slowPath.applyRules(
+      { removed: [], added: [...compiled.rules.values()] },
+      compiled.learning,
+    );
+    this.reconciled = this.slowPath.reconcile();
+    this.#installed = compiled;
+    await this.#settle();
+    this.installer.remove();
+  }
+
+  /** Changes what is installed; resolves when every flow follows the new rules. */
+  async change(compiled: Compiled): Promise<void> {
+    const changes = diffCompiled(this.#installed, compiled);
+    if (changes.empty) return;
+    this.installer.put(compiled.objects);
+    this.slowPath.applyRules(changes.rules, compiled.learning);
+    this.#installed = compiled;
+    await this.#settle();
+    this.installer.remove();
+  }
+
+  /** Stops answering and detaches; the data path goes on. May be called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.native.close();
+  }
+
+  #wake(): void {
+    if (this.#answering || this.#closed) return;
+    this.#answering = this.slowPath.answer();
+    this.#parts.onEvents();
+    if (this.slowPath.behind) {
+      this.#settle().catch((error: unknown) =>
+        this.#guard(() => {
+          throw error;
+        }),
+      );
+    }
+    if (!this.#answering) return;
+    setImmediate(() => {
+      this.#answering = false;
+      this.#guard(() => this.#wake());
+    });
+  }
+
+  /** Slices of revalidation until the flows follow the rules; one run serves all who wait. */
+  #settle(): Promise<void> {
+    if (this.#settling === undefined) {
+      const run = this.#slices().finally(() => {
+        this.#settling = undefined;
+      });
+      this.#settling = run;
+    }
+    return this.#settling;
+  }
+
+  async #slices(): Promise<void> {
+    // Never done before the caller has noted that it runs.
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (!this.#closed && !this.slowPath.tick());
+  }
+
+  #housekeeping(): void {
+    if (this.#closed) return;
+    this.#turn += 1;
+    if (this.#settling === undefined) this.slowPath.tick();
+    if (this.installer.waiting.length === 0 && this.#turn % portCheckTurns !== 0) return;
+    if (this.installer.putPorts()) this.#parts.onPorts();
+  }
+
+  /** The data path may die in the middle of any call; that is told by its own event. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (this.#closed || (error as { code?: unknown }).code === 'ERR_DATAPATH_CLOSED') return;
+      throw error;
+    }
+  }
+}
