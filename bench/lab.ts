@@ -1,0 +1,98 @@
+// bench/lab.ts — a vtepd on one thread: real rules, slow path and data path, ports in memory.
+//
+// The data path runs in manual mode, so that a bench says when a worker breathes and measures work,
+// not wake-ups. Only devices are missing; their cost is not ours to measure here.
+
+import { datapathPort } from '../src/datapath/adapter.ts';
+import { loadAddon } from '../src/datapath/addon.ts';
+import type { LocalDatapath, NativeDatapathOptions } from '../src/datapath/native.ts';
+import { Pipeline } from '../src/pipeline/pipeline.ts';
+import { type Compiled, compile } from '../src/rules/compile.ts';
+import { Numbering } from '../src/rules/numbering.ts';
+import { SlowPath } from '../src/slowpath/slow-path.ts';
+import { benchDocument, host } from './network.ts';
+
+const vxlanPort = 4789;
+const genevePort = 6081;
+const underlayMtu = 1500;
+const breathsMax = 1_000_000;
+
+/** The rules of an overlay, which any number of labs may use one after the other. */
+export class LabRules {
+  readonly compiled: Compiled;
+  readonly pipeline: Pipeline;
+  readonly localPort: number;
+  readonly uplink: number;
+
+  constructor(remotePorts: number) {
+    const numbering = new Numbering();
+    const document = benchDocument(remotePorts);
+    this.compiled = compile(document, { host, numbering, uplinkDevice: 'uplink' });
+    this.pipeline = new Pipeline([...this.compiled.rules.values()]);
+    this.localPort = numbering.number('devices', 'local0');
+    this.uplink = numbering.number('devices', 'uplink');
+  }
+}
+
+export class Lab {
+  readonly datapath: LocalDatapath;
+  readonly slowPath: SlowPath;
+  readonly localPort: number;
+  readonly uplink: number;
+
+  constructor(rules: LabRules, options: NativeDatapathOptions = {}) {
+    this.localPort = rules.localPort;
+    this.uplink = rules.uplink;
+    this.datapath = loadAddon().createDatapath({ workers: 1, manual: true, ...options });
+    this.#install(rules.compiled);
+    this.slowPath = new SlowPath({
+      datapath: datapathPort(this.datapath),
+      pipeline: rules.pipeline,
+      log: (message, error) => {
+        throw new Error(message, { cause: error });
+      },
+    });
+  }
+
+  #install({ objects }: Compiled): void {
+    const { datapath } = this;
+    const tunnelPorts = { vxlanPort, genevePort };
+    datapath.setEndpoints(objects.endpoints.map((address) => ({ address, ...tunnelPorts })));
+    datapath.setNetworks([...objects.networks.values()]);
+    const uplink = { number: this.uplink, name: 'uplink', kind: 'memory', uplink: true } as const;
+    datapath.addPort({ ...uplink, ...tunnelPorts, mtu: underlayMtu });
+    for (const { number, device } of objects.ports.values()) {
+      datapath.addPort({ number, name: device, kind: 'memory' });
+    }
+    for (const tunnel of objects.tunnels.values()) {
+      datapath.setTunnel({ ...tunnel, udpPort: vxlanPort });
+      datapath.setNextHop(tunnel.number, {
+        uplinkPort: this.uplink,
+        sourceMac: '02:00:00:00:ff:01',
+        targetMac: '02:00:00:00:ff:02',
+        mtu: underlayMtu,
+      });
+    }
+    for (const group of objects.groups.values()) datapath.setGroup(group);
+  }
+
+  /** One breath of the worker, then answers to all that it asked. */
+  turn(): boolean {
+    const busy = this.datapath.runOnce(0);
+    while (this.slowPath.answer()) {}
+    return busy;
+  }
+
+  /** Turns until nothing is left to do. */
+  settle(): void {
+    for (let breath = 0; breath < breathsMax; breath += 1) {
+      const before = this.slowPath.counts.upcalls;
+      if (!this.turn() && this.slowPath.counts.upcalls === before) return;
+    }
+    throw new Error('the data path does not come to rest');
+  }
+
+  close(): void {
+    this.datapath.close();
+  }
+}
