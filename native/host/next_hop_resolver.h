@@ -40,6 +40,7 @@ class NextHopResolver {
     uint32_t ifindex = 0;    // device of the route
     Ipv6Bytes gateway = {};  // neighbour on it
     bool stale = false;      // the kernel has not verified the neighbour lately
+    bool probed = false;     // a datagram was sent since the neighbour was last known
     bool published = false;
   };
 
@@ -47,6 +48,7 @@ class NextHopResolver {
 
   void resolve(Entry& entry);
   bool find_hop(Entry& entry, NextHop& hop, std::string& why);
+  void probe(Entry& entry);
   Uplinks find_uplinks();
   uint32_t uplink_on(uint32_t ifindex) const noexcept;
   void resolve_all();

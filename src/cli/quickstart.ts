@@ -118,18 +118,6 @@ async function startAll(lab: Lab, options: Options): Promise<void> {
   for (const { name } of topology.containers) {
     lab.spawn(name, `${name}.log`, process.execPath, agent, 'serve', name, String(greetPort));
   }
-  for (const host of topology.hosts) await waitForTunnels(lab, host);
-}
-
-/** IPv6 finds no neighbour in the first second of a device, while its own addresses are checked. */
-async function waitForTunnels(lab: Lab, host: topology.HostName): Promise<void> {
-  const resolved = async () => {
-    const hosts: { state: string }[] = JSON.parse(
-      await control(lab, host, 'get', 'hosts', '-o', 'json'),
-    );
-    return hosts.every(({ state }) => state !== 'waiting');
-  };
-  await waitUntil(resolved, readyTimeoutMs, `the tunnels of ${host}`);
 }
 
 async function demonstrate(lab: Lab): Promise<void> {

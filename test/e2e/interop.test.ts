@@ -45,7 +45,6 @@ async function startVtepd(lab: Lab, topology: TwoHosts, choice: Choice): Promise
   const h1 = new Vtepd(lab, 'h1');
   await h1.start();
   await h1.apply(documentFor(topology, choice));
-  await h1.tunnelsReady();
   return h1;
 }
 

@@ -103,6 +103,19 @@ TEST_F(ResolverTest, ANeighbourThatAnswersResolvesTheTunnel) {
   EXPECT_EQ(status().hop.uplink_port, 1u);
 }
 
+// The link-local address of a new device is tentative for a second or more: the kernel does not
+// solicit from it, but does from the tunnel's own.
+TEST_F(ResolverTest, AnIpv6NeighbourOfANewDeviceResolvesAtOnce) {
+  run(-1, "sysctl -qw net.ipv6.conf.u1.dad_transmits=20; ip link set u1 down; ip link set u1 up");
+  run(-1, "ip addr replace 2001:db8::1/64 dev u1 nodad");
+  set_tunnel(7, v6(2), v6(1));
+  const auto start = Clock::now();
+  ASSERT_TRUE(resolves()) << status().why;
+  EXPECT_LT(Clock::now() - start, std::chrono::milliseconds(900));
+  EXPECT_NE(run(-1, "ip -6 addr show dev u1 scope link tentative").find("fe80::"),
+            std::string::npos);
+}
+
 TEST_F(ResolverTest, ANeighbourThatChangesItsMacIsFollowed) {
   set_tunnel();
   ASSERT_TRUE(resolves()) << status().why;
