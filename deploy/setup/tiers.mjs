@@ -44,7 +44,12 @@ const minuteMs = 60_000;
 const fuzzRunCount = 20_000;
 const fuzzSecondsMax = 30;
 // Benches in bench/ that also serve as smoke tests, run with --quick.
-const smokeBenches = ['forward', 'upcall', 'translate'];
+const smokeBenches = ['upcall', 'translate'];
+// What the programs of bench/native are told for the same purpose.
+const nativeSmoke = {
+  flow_bench: ['--benchmark_min_time=0.001'],
+  datapath_bench: ['--case', 'decap-stateful', '--flows', '1000', '--seconds', '0.05'],
+};
 
 const tiers = {
   tidy: { files: () => below('test', /^tidy\.test\.ts$/), run: () => vitest('tidy', 5) },
@@ -282,7 +287,7 @@ async function bench() {
       .replace(/\.(cpp|ts)$/, '');
     const [command, args] = path.endsWith('.ts')
       ? [process.execPath, [join(root, 'build-bench', 'bench', `${name}.js`), '--quick']]
-      : [join(folder, name), ['--benchmark_min_time=0.001']];
+      : [join(folder, name), nativeSmoke[name] ?? []];
     const result = await check(command, args, 5, benchEnv);
     say(`  ${relative(root, path)}: ${result.failed === 0 ? 'runs' : 'FAILED'}`);
     total = sum(total, result);

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -29,6 +30,7 @@ struct MemoryChannel {
   std::atomic<uint64_t> sent_bytes{0};
   std::atomic<bool> sink{false};        // count and free
   std::vector<MemoryPacket> templates;  // set before the queues open, then constant
+  uint32_t burst = batch_max;           // likewise: templates that arrive together
 };
 
 namespace {
@@ -95,6 +97,7 @@ bool MemoryQueue::copy(FrameCache& frames, const MemoryPacket& from, Packet& to)
 
 uint32_t MemoryQueue::rx_loop(FrameCache& frames, Packet* packets, uint32_t max) noexcept {
   const std::vector<MemoryPacket>& templates = channel_->templates;
+  max = std::min(max, channel_->burst);
   uint32_t count = 0;
   while (count < max && copy(frames, templates[next_template_], packets[count])) {
     ++count;
@@ -175,10 +178,12 @@ MemoryPortCounts memory_port_counts(const std::string& name) {
   return {channel->received, channel->sent, channel->sent_bytes, channel->waiting};
 }
 
-void memory_port_loop(const std::string& name, std::vector<MemoryPacket> templates) {
+void memory_port_loop(const std::string& name, std::vector<MemoryPacket> templates,
+                      uint32_t burst) {
   for (const MemoryPacket& packet : templates) check_length(packet);
   const auto channel = find_channel(name);
   channel->templates = std::move(templates);
+  channel->burst = burst;
   channel->sink = true;
   if (!channel->templates.empty()) ring(*channel);
 }
