@@ -5,22 +5,26 @@
 // the packet. Both sides share one thread here, so a machine with a core for each does better; the
 // figure is the sum of the work. Every packet is for another remote port and so a flow of its own.
 
-import { bench, type Case, quantile, quick } from './harness.ts';
+import type { Bench } from './bench.ts';
+import { type Case, measureCases } from './harness.ts';
 import { Lab, LabRules } from './lab.ts';
 import { benchFrame } from './network.ts';
+import { quantile } from './report.ts';
 
 /** What a worker takes in one breath (native/base/limits.h, batch_max). */
 const batch = 256;
 /** Flows of each new data path that are not measured: they touch its memory for the first time. */
 const warmCount = 1024;
-const flowsMax = quick ? 4096 : 8192;
+const flowsMax = 8192;
+const flowsMaxQuick = 4096;
 const datapathOptions = { flowMax: 16384, exactMax: 65536 };
 
 const nsPerUs = 1000;
 
-function upcallCase(): Case {
-  const rules = new LabRules(flowsMax);
-  const frames = Array.from({ length: flowsMax }, (_, number) => benchFrame(number, 1024));
+function upcallCase(quick: boolean): Case {
+  const flowCount = quick ? flowsMaxQuick : flowsMax;
+  const rules = new LabRules(flowCount);
+  const frames = Array.from({ length: flowCount }, (_, number) => benchFrame(number, 1024));
   const batchUs: number[] = [];
   let lab: Lab | undefined;
   const inject = (first: number, count: number) => {
@@ -29,12 +33,13 @@ function upcallCase(): Case {
     }
   };
   return {
-    name: `upcalls, batches of ${batch}`,
+    name: `batches of ${batch}`,
+    flows: flowCount,
     unit: 'upcalls',
     unitsPerRun: batch,
     sampleMs: quick ? 2 : 6,
     prepare: (runs) => {
-      if (warmCount + runs * batch > flowsMax) throw new Error(`${runs} runs need more flows`);
+      if (warmCount + runs * batch > flowCount) throw new Error(`${runs} runs need more flows`);
       lab = new Lab(rules, datapathOptions);
       inject(0, warmCount);
       lab.settle();
@@ -62,4 +67,8 @@ function upcallCase(): Case {
   };
 }
 
-bench('upcall', [upcallCase]);
+export const upcallBench: Bench = {
+  name: 'upcall',
+  summary: 'unknown flows that one worker and the slow path take in a second; latency of a batch',
+  run: (report, options) => measureCases(report, options, [() => upcallCase(options.quick)]),
+};

@@ -13,6 +13,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   benchEnv,
+  benchProgram,
   buildAddon,
   buildBench,
   buildNative,
@@ -20,7 +21,7 @@ import {
   installModules,
 } from './setup/build.mjs';
 import { ensurePackages } from './setup/packages.mjs';
-import { root, SetupError, say } from './setup/progress.mjs';
+import { root, SetupError, say, sayOnStandardError } from './setup/progress.mjs';
 import { runTiers } from './setup/tiers.mjs';
 
 const nodeMinimum = [20, 19];
@@ -77,16 +78,18 @@ async function test(tiers) {
   return runTiers(tiers);
 }
 
+// Without a name it only lists them. Standard output is the bench's alone.
 async function bench(args) {
+  sayOnStandardError();
+  const isNamed = args.some((arg) => !arg.startsWith('-'));
+  if (isNamed) await ensurePackages('bench');
   await installModules();
-  await buildAddon();
-  await buildBench();
-  const [name, ...rest] = args;
-  const script = join(root, 'build-bench', 'bench', `${name}.js`);
-  if (name === undefined || !existsSync(script)) {
-    throw new SetupError('usage: npm run bench -- NAME [args], where bench/NAME.ts exists');
+  if (isNamed) {
+    await buildAddon();
+    await buildNative('bench');
   }
-  return handOver(process.execPath, [script, ...rest], benchEnv);
+  await buildBench();
+  return handOver(process.execPath, [benchProgram, ...args], benchEnv);
 }
 
 const goals = {

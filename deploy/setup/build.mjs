@@ -132,6 +132,9 @@ export async function buildTypeScript() {
 /** What compiled benches need to know: the addon is not beside them, as it is beside dist/. */
 export const benchEnv = { VTEPD_ADDON: join(root, 'build', 'Release', 'vtep.node') };
 
+/** What buildBench() makes: lists the benches, or runs the one that it is told. */
+export const benchProgram = join(root, 'build-bench', 'bench', 'main.js');
+
 /** Compiles bench/ and what it imports to build-bench/ if any of it may have changed. */
 export async function buildBench() {
   const folders = ['bench', 'src', join('test', 'support')];
@@ -162,7 +165,7 @@ export async function buildNative(name) {
   const args = [...place, '--generator', 'Unix Makefiles', '--log-level', 'warn', ...tree.options];
   const { code, output } = await run('cmake-js', ['configure', ...args], { env: buildEnv() });
   if (code !== 0) {
-    process.stdout.write(`${tail(output)}\n`);
+    say(tail(output));
     throw new SetupError(`cmake-js could not configure ${tree.folder}`);
   }
   const build = ['build', ...args, '--parallel', String(availableParallelism())];

@@ -55,9 +55,15 @@ const startNeeds = [
   command('iperf3', 'iperf3'),
 ];
 
-const testNeeds = [
+const benchNeeds = [
   ...startNeeds,
   command('git', 'git'),
+  header('benchmark/benchmark.h', 'libbenchmark-dev', 'google-benchmark-devel'),
+  command('cmake', 'cmake'),
+];
+
+const testNeeds = [
+  ...benchNeeds,
   header('pcap/pcap.h', 'libpcap-dev', 'libpcap-devel'),
   command('tshark', 'tshark', 'wireshark-cli'),
   {
@@ -86,17 +92,15 @@ const testNeeds = [
     fedora: 'compiler-rt',
   },
   header('gtest/gtest.h', 'libgtest-dev', 'gtest-devel'),
-  header('benchmark/benchmark.h', 'libbenchmark-dev', 'google-benchmark-devel'),
-  command('cmake', 'cmake'),
   command('ps', 'procps', 'procps-ng'),
 ];
 
-const needs = { start: startNeeds, test: testNeeds };
+const needs = { start: startNeeds, bench: benchNeeds, test: testNeeds };
 const debianFamily = /(^|\n)ID(_LIKE)?="?[^\n]*(debian|ubuntu)/;
 const policyFile = '/usr/sbin/policy-rc.d';
 
 /**
- * Makes sure that the machine has what `goal` ("start" or "test") needs.
+ * Makes sure that the machine has what `goal`, a key of `needs`, needs.
  * Throws a SetupError which names every missing thing if we may not or cannot install it.
  */
 export async function ensurePackages(goal) {

@@ -18,9 +18,16 @@ const startedAt = Date.now();
 /** A failure that is the machine's or the operator's; its message is the whole story. */
 export class SetupError extends Error {}
 
+let stream = process.stdout;
+
+/** From now on progress goes to standard error: standard output belongs to what is run later. */
+export function sayOnStandardError() {
+  stream = process.stderr;
+}
+
 export function say(line) {
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(1).padStart(6);
-  process.stdout.write(`[${seconds} s] ${line}\n`);
+  stream.write(`[${seconds} s] ${line}\n`);
 }
 
 const running = new Set();
@@ -108,7 +115,7 @@ export async function step(title, command, args, options = {}) {
   if (process.exitCode === 130) throw new SetupError('interrupted');
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
   if (code !== 0) {
-    process.stdout.write(`${tail(output)}\n`);
+    stream.write(`${tail(output)}\n`);
     throw new SetupError(`${title} failed after ${seconds} s (${command} ended with ${code})`);
   }
   say(`${title}: done in ${seconds} s`);

@@ -1,0 +1,59 @@
+// bench/programs.ts — runs the native benches of bench/native and reads what they print.
+//
+// They are built by `npm run build:native-tests -- bench`, which `npm run bench -- NAME` does by
+// itself. Each prints one JSON object a line on standard output, and complains on standard error.
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { mustRun } from '../test/support/process.ts';
+
+const folder = fileURLToPath(new URL('../../build-native-bench/', import.meta.url));
+const minuteMs = 60_000;
+
+/** What datapath_bench is to do; see its header. */
+export interface DatapathRun {
+  readonly case: string;
+  readonly flows: number;
+  readonly burst?: number;
+  readonly workers?: number;
+  readonly order?: 'sequential' | 'random';
+  readonly seconds: number;
+  /** Takes the packets from here instead of making them. */
+  readonly pcap?: string;
+}
+
+/** One line of datapath_bench. */
+export interface DatapathRound {
+  /** TSC cycles per packet: median over the bursts of the round. */
+  readonly cycles: number;
+  readonly mpps: number;
+  /** Share of the packets that the exact cache knew. */
+  readonly exact_hit_percent: number;
+}
+
+/** One process, one round: where its tables lie in memory is part of the spread. */
+export async function datapathRound(wanted: DatapathRun): Promise<DatapathRound> {
+  const args = Object.entries(wanted).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const [round] = await jsonLines<DatapathRound>('datapath_bench', [...args, '--rounds', '1']);
+  if (round === undefined) throw new Error(`datapath_bench ${args.join(' ')} printed nothing`);
+  return round;
+}
+
+/** Runs a program to its end; what it prints, a value a line. */
+export async function jsonLines<Line>(program: string, args: readonly string[]): Promise<Line[]> {
+  const lines = (await output(program, args)).split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as Line);
+}
+
+/** Runs a program to its end; all that it prints is one value. */
+export async function jsonReport<Value>(program: string, args: readonly string[]): Promise<Value> {
+  return JSON.parse(await output(program, args)) as Value;
+}
+
+async function output(program: string, args: readonly string[]): Promise<string> {
+  const path = `${folder}${program}`;
+  if (!existsSync(path)) {
+    throw new Error(`${program} is not built: npm run build:native-tests -- bench`);
+  }
+  return (await mustRun(path, [...args], { timeout: 10 * minuteMs })).stdout;
+}
