@@ -86,8 +86,9 @@ class Pages {
 };
 
 struct NoSink final : ExactSink {
-  void flush(const ExactEntry&) noexcept override {}
-  bool keep(const ExactEntry&) noexcept override { return true; }
+  void flush(const ExactEntry&, const ExactSide&) noexcept override {}
+  bool keep(const ExactEntry&, const ExactSide&) noexcept override { return true; }
+  void foresee(const ExactEntry&, const ExactSide&) noexcept override {}
 };
 
 uint32_t power_of_two(uint32_t at_least) {
@@ -256,6 +257,112 @@ void connection_commit(benchmark::State& state) {
   }
 }
 
+// The tables' part of a connection's first packet (exact miss, track, megaflow, commit), or of its
+// second (exact miss, track, megaflow, exact insert), 256 connections at a time, round and round
+// through `flows` of them. The tables hold them all.
+class SetUp {
+ public:
+  explicit SetUp(uint32_t flows)
+      : entries_(power_of_two(2 * flows)),
+        pages_(ExactCache::bytes_needed(entries_)),
+        cache_(pages_.span(), entries_, HashSecret::from_seed(1), sink_),
+        connection_pages_(ConnectionTable::bytes_needed(2 * flows)),
+        connections_(connection_pages_.span(), {2 * flows, true}, HashSecret::from_seed(1),
+                     nullptr),
+        megaflow_pages_(MegaflowTable::bytes_needed(1024)),
+        megaflows_(megaflow_pages_.span(), 1024, HashSecret::from_seed(1)) {
+    FlowMask mask = {};
+    mask.in_port = ~0u;
+    mask.tunnel_id = ~0u;
+    mask.ct_state = 0xff;
+    uint32_t slot = 1;
+    for (uint32_t port = 1; port < 8; ++port) {
+      FlowKey key = {};
+      key.in_port = port;
+      for (const int state : {ct_new, ct_est}) {
+        key.ct_state = static_cast<uint8_t>(ct_tracked | state);
+        megaflows_.insert({slot++, 1}, key, mask);
+      }
+    }
+  }
+  void run(uint32_t first, uint64_t now_ms, Cycles* cycles) {
+    for (uint32_t i = 0; i < batch_max; ++i) keys_[i] = numbered_key(first + i);
+    if (cycles != nullptr) cycles->begin();
+    cache_.lookup(keys_, batch_max, found_, hashes_);
+    for (uint32_t i = 0; i < batch_max; ++i) {
+      tracked_[i] = connections_.track({keys_[i], info_, nullptr, 0, 1}, now_ms);
+      keys_[i].ct_state = tracked_[i].ct_state;
+      pointers_[i] = &keys_[i];
+    }
+    hits_ += megaflows_.lookup(pointers_, batch_max, flows_);
+    for (uint32_t i = 0; i < batch_max; ++i) {
+      if (tracked_[i].ct_state & ct_new) {
+        connections_.commit({keys_[i], info_, nullptr, 0, 1}, now_ms);
+      } else {
+        cache_.insert(keys_[i], hashes_[i], {flows_[i].slot, 1, 0, tracked_[i].connection,
+                      tracked_[i].generation}, now_ms);
+      }
+    }
+    if (cycles != nullptr) cycles->end(batch_max);
+  }
+  uint64_t hits() const { return hits_; }
+
+ private:
+  uint32_t entries_;
+  NoSink sink_;
+  Pages pages_;
+  ExactCache cache_;
+  Pages connection_pages_;
+  ConnectionTable connections_;
+  Pages megaflow_pages_;
+  MegaflowTable megaflows_;
+  PacketInfo info_;
+  FlowKey keys_[batch_max];
+  const FlowKey* pointers_[batch_max];
+  ExactEntry* found_[batch_max];
+  uint64_t hashes_[batch_max];
+  Tracked tracked_[batch_max];
+  FlowRef flows_[batch_max];
+  uint64_t hits_ = 0;
+};
+
+void connection_first(benchmark::State& state) {
+  const uint32_t flows = static_cast<uint32_t>(state.range(0));
+  Cycles cycles(state);
+  std::unique_ptr<SetUp> tables;
+  uint32_t at = flows;
+  for (auto _ : state) {
+    if (at >= flows) {
+      state.PauseTiming();
+      tables = std::make_unique<SetUp>(flows);
+      at = 0;
+      state.ResumeTiming();
+    }
+    tables->run(at, 1000, &cycles);
+    at += batch_max;
+  }
+}
+
+void connection_second(benchmark::State& state) {
+  const uint32_t flows = static_cast<uint32_t>(state.range(0));
+  Cycles cycles(state);
+  std::unique_ptr<SetUp> tables;
+  uint32_t at = flows;
+  for (auto _ : state) {
+    if (at >= flows) {
+      state.PauseTiming();
+      tables = std::make_unique<SetUp>(flows);
+      for (at = 0; at < flows; at += batch_max) tables->run(at, 1000, nullptr);
+      at = 0;
+      state.ResumeTiming();
+    }
+    tables->run(at, 1001, &cycles);
+    at += batch_max;
+  }
+}
+
+BENCHMARK(connection_first)->Arg(65536)->Arg(1048576);
+BENCHMARK(connection_second)->Arg(65536)->Arg(1048576);
 BENCHMARK(parse_ipv4_udp)->Arg(8)->Arg(32)->Arg(256);
 BENCHMARK(parse_ipv6_tcp)->Arg(256);
 BENCHMARK(parse_vxlan)->Arg(8)->Arg(32)->Arg(256);

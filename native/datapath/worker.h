@@ -111,8 +111,9 @@ class Worker final : private TxStage,
                        const Tracked& tracked) noexcept;
   void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                          uint16_t zone) noexcept override;
-  void flush(const ExactEntry& entry) noexcept override;
-  bool keep(const ExactEntry& entry) noexcept override;
+  void flush(const ExactEntry& entry, const ExactSide& side) noexcept override;
+  bool keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
+  void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void removed(uint32_t number, const Connection& connection) noexcept override;
   void sweep_tables(bool busy) noexcept;
   void follow_zones() noexcept;

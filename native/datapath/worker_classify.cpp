@@ -14,7 +14,7 @@ namespace vtep {
 
 namespace {
 
-constexpr uint64_t exact_idle_ms = 120000;      // an entry unused for longer goes
+constexpr uint32_t exact_idle_ms = 120000;      // an entry unused for longer goes
 constexpr uint64_t sweep_round_ms = 8000;       // the exact cache is looked through this often
 constexpr uint32_t sweep_burst = 512;           // entries at once while packets wait
 constexpr uint8_t tcp_state_flags = tcp_syn | tcp_fin | tcp_rst;
@@ -101,7 +101,6 @@ Tracked Worker::track(const Packet& packet, FlowKey& key, const PacketInfo& info
 ExactEntry& Worker::remember(const FlowKey& key, uint64_t hash, FlowRef flow,
                              const Tracked& tracked) noexcept {
   ExactTarget target{flow.slot, flow.generation};
-  target.ct_state = key.ct_state;
   target.connection = tracked.connection;
   target.connection_generation = tracked.generation;
   if (tracked.connection != 0 && key.ip_proto == ip_proto_tcp) target.flags = exact_watch_tcp;
@@ -129,26 +128,32 @@ void Worker::commit_connection(const Packet& packet, const FlowKey& key, const P
 }
 
 // An exact entry that goes, or is swept, tells its connection that it was used.
-void Worker::flush(const ExactEntry& entry) noexcept {
-  if (entry.connection != 0)
-    connections_.refresh(entry.connection, entry.connection_generation, entry.used_ms);
+void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
+  if (side.connection != 0)
+    connections_.refresh(side.connection, side.connection_generation, side.used_ms);
 }
 
-bool Worker::keep(const ExactEntry& entry) noexcept {
+bool Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
   const InstalledFlow& flow = flows_[entry.flow];
   if (flow.installed == 0 || !entry.belongs_to(entry.flow, flow.generation)) return false;
-  if (entry.connection != 0 &&
-      connections_.at(entry.connection, entry.connection_generation) == nullptr)
+  if (side.connection != 0 &&
+      connections_.at(side.connection, side.connection_generation) == nullptr)
     return false;
-  return now_ns_ / 1000000 - entry.used_ms < exact_idle_ms;
+  return static_cast<uint32_t>(now_ns_ / 1000000) - side.used_ms < exact_idle_ms;
+}
+
+void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {
+  if (side.connection != 0) connections_.prefetch(side.connection);
 }
 
 // A connection that goes takes its exact entries with it.
 void Worker::removed(uint32_t number, const Connection& connection) noexcept {
   for (const uint32_t entry_number : connection.exact) {
     ExactEntry* entry = entry_number == 0 ? nullptr : exact_.at(entry_number);
-    if (entry == nullptr || entry->connection != number) continue;
-    if (entry->connection_generation == connection.generation) exact_.remove(*entry);
+    if (entry == nullptr) continue;
+    const ExactSide& side = exact_.side_of(*entry);
+    if (side.connection == number && side.connection_generation == connection.generation)
+      exact_.remove(*entry);
   }
 }
 

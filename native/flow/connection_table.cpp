@@ -279,11 +279,10 @@ void ConnectionTable::remove(uint32_t number) noexcept {
   --size_;
 }
 
-bool ConnectionTable::refresh(uint32_t number, uint32_t generation, uint64_t used_ms) noexcept {
+bool ConnectionTable::refresh(uint32_t number, uint32_t generation, uint32_t used_ms) noexcept {
   Connection* connection = at(number, generation);
   if (connection == nullptr) return false;
-  const uint32_t used = static_cast<uint32_t>(used_ms);
-  if (static_cast<int32_t>(used - connection->used_ms) > 0) connection->used_ms = used;
+  if (static_cast<int32_t>(used_ms - connection->used_ms) > 0) connection->used_ms = used_ms;
   return true;
 }
 

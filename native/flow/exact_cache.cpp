@@ -1,19 +1,13 @@
-// flow/exact_cache.cpp — buckets, entries, and the pipelined lookup of a burst.
+// flow/exact_cache.cpp — entries, their ages, and the pipelined lookup of a burst.
 //
 // Why:    three stages run at fixed distances in one loop: hash and prefetch the bucket, compare
-// tags
-//         and prefetch the entry, verify. Sixteen lines in flight keep the fill buffers of one
+//         tags and prefetch the entry, verify. Sixteen lines in flight keep the fill buffers of one
 //         core busy without dropping prefetches; whole-burst passes of 256 did worse.
 #include "flow/exact_cache.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "base/assert.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 namespace vtep {
 
@@ -23,89 +17,55 @@ constexpr uint32_t cache_magic = 0x43584556;  // "VEXC"
 constexpr size_t header_bytes = 256;
 // Age of a new entry, in rounds of the sweep: whatever was used in the last two is kept before it.
 constexpr uint32_t new_age = 3;
-constexpr uint8_t overflowed_many = 255;  // lost count: stays until clear()
-constexpr uint32_t distance = 16;         // packets between two stages of the lookup
+constexpr uint32_t distance = 16;  // packets between two stages of the lookup
 
 // The key as an entry keeps it: connection state is an answer of later stages, not a question.
 constexpr size_t ct_state_offset = offsetof(FlowKey, ct_state);
-
-uint32_t bucket_count_of(uint32_t entry_count) noexcept { return std::max(entry_count / 4, 2u); }
 
 void prefetch_write(const void* line) noexcept { __builtin_prefetch(line, 1); }
 void prefetch_read(const void* line) noexcept { __builtin_prefetch(line, 0); }
 
 }  // namespace
 
+size_t ExactCache::entries_offset(uint32_t entry_count) noexcept {
+  return header_bytes + TagIndex::bytes_needed(entry_count);
+}
+
 size_t ExactCache::bytes_needed(uint32_t entry_count) noexcept {
-  return header_bytes + size_t{bucket_count_of(entry_count)} * sizeof(Bucket) +
-         size_t{entry_count} * sizeof(ExactEntry);
+  return entries_offset(entry_count) +
+         size_t{entry_count} * (sizeof(ExactEntry) + sizeof(ExactSide) + sizeof(ExactLong));
 }
 
 ExactCache::ExactCache(std::span<std::byte> memory, uint32_t entry_count, const HashSecret& secret,
                        ExactSink& sink) noexcept
-    : entry_count_(entry_count), bucket_mask_(bucket_count_of(entry_count) - 1), sink_(sink) {
+    : index_(memory.data() + header_bytes, entry_count), entry_count_(entry_count), sink_(sink) {
   DP_ASSERT(entry_count >= 8 && (entry_count & (entry_count - 1)) == 0);
   DP_ASSERT(memory.size() >= bytes_needed(entry_count));
   DP_ASSERT(reinterpret_cast<uintptr_t>(memory.data()) % cache_line_bytes == 0);
   header_ = reinterpret_cast<Header*>(memory.data());
-  buckets_ = reinterpret_cast<Bucket*>(memory.data() + header_bytes);
-  entries_ = reinterpret_cast<ExactEntry*>(memory.data() + header_bytes +
-                                           (size_t{bucket_mask_} + 1) * sizeof(Bucket));
+  entries_ = reinterpret_cast<ExactEntry*>(memory.data() + entries_offset(entry_count));
+  sides_ = reinterpret_cast<ExactSide*>(entries_ + entry_count);
+  longs_ = reinterpret_cast<ExactLong*>(sides_ + entry_count);
   DP_ASSERT(header_->magic == 0);
   header_->magic = cache_magic;
   header_->entry_count = entry_count;
   header_->secret = secret;
 }
 
-ExactCache::Place ExactCache::place_of(uint64_t hash) const noexcept {
-  const uint16_t top = static_cast<uint16_t>(hash >> 48);
-  const uint16_t tag = top == 0 ? 1 : top;
-  const uint32_t bucket = static_cast<uint32_t>(hash) & bucket_mask_;
-  return {bucket, other_bucket(bucket, tag), tag};
-}
-
-// Its own inverse: either bucket leads to the other.
-uint32_t ExactCache::other_bucket(uint32_t bucket, uint16_t tag) const noexcept {
-  return (bucket ^ (tag * 0x5bd1e995u | 1)) & bucket_mask_;
-}
-
-// A bit per slot whose tag is `tag`.
-uint32_t ExactCache::matches(const Bucket& bucket, uint16_t tag) noexcept {
-#if defined(__SSE2__)
-  const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags));
-  const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<int16_t>(tag)));
-  return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())));
-#else
-  uint32_t found = 0;
-  for (uint32_t slot = 0; slot < bucket_slots; ++slot)
-    found |= static_cast<uint32_t>(bucket.tags[slot] == tag) << slot;
-  return found;
-#endif
-}
-
-bool ExactCache::same_key(const ExactEntry& entry, const FlowKey& key) noexcept {
+bool ExactCache::same_key(const ExactEntry& entry, const FlowKey& key) const noexcept {
   uint64_t difference = 0;
   for (uint32_t word = 0; word < exact_key_bytes_v4 / 8; ++word)
     difference |= hash_detail::load_word(entry.key, word) ^ hash_detail::load_word(&key, word);
   if (difference != 0) return false;
   if (!has_long_key(key)) [[likely]]
     return true;
-  return memcmp(&entry.ipv6_src, &key.ipv6_src, exact_key_bytes - exact_key_bytes_v4) == 0;
+  return memcmp(&longs_[&entry - entries_], &key.ipv6_src, sizeof(ExactLong)) == 0;
 }
 
-inline ExactEntry* ExactCache::find_in(const Bucket& bucket, const FlowKey& key,
-                                       uint16_t tag) noexcept {
-  for (uint32_t found = matches(bucket, tag); found != 0; found &= found - 1) {
-    ExactEntry& entry = entries_[bucket.entries[__builtin_ctz(found)] - 1];
-    if (same_key(entry, key)) return &entry;
-  }
-  return nullptr;
-}
-
-ExactEntry* ExactCache::find(const FlowKey& key, const Place& place) noexcept {
-  ExactEntry* entry = find_in(buckets_[place.bucket], key, place.tag);
-  if (entry != nullptr || !buckets_[place.bucket].overflowed) return entry;
-  return find_in(buckets_[place.other], key, place.tag);
+inline ExactEntry* ExactCache::find(const FlowKey& key, uint64_t hash) noexcept {
+  const uint32_t number = index_.find(
+      hash, [&](uint32_t candidate) { return same_key(entries_[candidate - 1], key); });
+  return number == 0 ? nullptr : &entries_[number - 1];
 }
 
 uint32_t ExactCache::lookup(const FlowKey* keys, uint32_t count, ExactEntry** entries,
@@ -113,23 +73,20 @@ uint32_t ExactCache::lookup(const FlowKey* keys, uint32_t count, ExactEntry** en
   DP_DASSERT(count <= batch_max);
   const auto hash_stage = [&](uint32_t i) {
     hashes[i] = hash_exact_key(keys[i], header_->secret);
-    prefetch_read(&buckets_[static_cast<uint32_t>(hashes[i]) & bucket_mask_]);
+    index_.prefetch(hashes[i]);
   };
   const auto tag_stage = [&](uint32_t i) {
-    const Place place = place_of(hashes[i]);
-    const Bucket& bucket = buckets_[place.bucket];
-    const uint32_t found = matches(bucket, place.tag);
-    if (found == 0) {
-      if (bucket.overflowed) prefetch_read(&buckets_[place.other]);
-      return;
-    }
-    const ExactEntry& entry = entries_[bucket.entries[__builtin_ctz(found)] - 1];
-    prefetch_write(&entry);
-    if (has_long_key(keys[i])) prefetch_read(&entry.ipv6_src);
+    const uint32_t number = index_.guess(hashes[i]);
+    entries[i] = nullptr;
+    if (number == 0) return;
+    entries[i] = &entries_[number - 1];
+    prefetch_write(entries[i]);
+    if (has_long_key(keys[i])) prefetch_read(&longs_[number - 1]);
   };
   uint32_t hits = 0;
   const auto verify_stage = [&](uint32_t i) {
-    entries[i] = find(keys[i], place_of(hashes[i]));
+    if (entries[i] == nullptr || !same_key(*entries[i], keys[i])) [[unlikely]]
+      entries[i] = find(keys[i], hashes[i]);
     hits += entries[i] != nullptr;
   };
   for (uint32_t i = 0; i < std::min(distance, count); ++i) hash_stage(i);
@@ -146,52 +103,40 @@ uint32_t ExactCache::lookup(const FlowKey* keys, uint32_t count, ExactEntry** en
 }
 
 void ExactCache::flush(ExactEntry& entry) noexcept {
-  sink_.flush(entry);
+  sink_.flush(entry, side_of(entry));
   entry.packets = 0;
   entry.bytes = 0;
 }
 
 void ExactCache::retarget(ExactEntry& entry, const ExactTarget& target) noexcept {
+  ExactSide& side = sides_[&entry - entries_];
   entry.flow = target.flow;
-  entry.generation_flags = (target.generation & 0xffffffu) | uint32_t{target.flags} << 24;
-  entry.ct_state = target.ct_state;
-  entry.connection = target.connection;
-  entry.connection_generation = target.connection_generation;
-  entry.decision = target.decision;
+  entry.generation_flags =
+      (target.generation & 0xffffffu) | uint32_t{target.flags} << 24 | uint32_t{exact_live} << 24;
+  side.connection = target.connection;
+  side.connection_generation = target.connection_generation;
 }
 
 ExactEntry& ExactCache::insert(const FlowKey& key, uint64_t hash, const ExactTarget& target,
                                uint64_t now_ms) noexcept {
-  const Place place = place_of(hash);
-  if (ExactEntry* entry = find(key, place)) {
+  if (ExactEntry* entry = find(key, hash)) {
     if (entry->packets != 0) flush(*entry);
     retarget(*entry, target);
     return *entry;
   }
   uint32_t number = take_entry();
   if (number == 0) {
-    evict(place);
+    evict(hash);
     number = take_entry();
   }
-  Slot slot = take_slot(place, number);
-  if (!slot.taken) {
-    if (!make_room(place.bucket) && !make_room(place.other)) evict(place);
-    slot = take_slot(place, number);
-    DP_ASSERT(slot.taken);
-  }
+  place(hash, number);
   ExactEntry& entry = entries_[number - 1];
-  memset(static_cast<void*>(&entry), 0, sizeof entry);
   memcpy(entry.key, &key, sizeof entry.key);
   entry.key[ct_state_offset] = 0;
-  if (has_long_key(key)) {
-    entry.ipv6_src = key.ipv6_src;
-    entry.ipv6_dst = key.ipv6_dst;
-  }
-  entry.bucket = slot.bucket;
-  entry.in_second = slot.second;
-  entry.live = 1;
-  entry.used_ms = now_ms;
-  entry.created_ms = static_cast<uint32_t>(now_ms);
+  entry.packets = 0;
+  entry.bytes = 0;
+  if (has_long_key(key)) longs_[number - 1] = {key.ipv6_src, key.ipv6_dst};
+  sides_[number - 1].used_ms = static_cast<uint32_t>(now_ms);
   retarget(entry, target);
   return entry;
 }
@@ -201,7 +146,7 @@ uint32_t ExactCache::take_entry() noexcept {
   Header& header = *header_;
   uint32_t number = header.free_head;
   if (number != 0) {
-    header.free_head = entries_[number - 1].bucket;
+    header.free_head = sides_[number - 1].next_free;
   } else if (header.fresh < entry_count_) {
     number = ++header.fresh;
   } else {
@@ -211,62 +156,29 @@ uint32_t ExactCache::take_entry() noexcept {
   return number;
 }
 
-// A free slot of either bucket; the first counts the entries that it sent to the second.
-ExactCache::Slot ExactCache::take_slot(const Place& place, uint32_t number) noexcept {
-  for (const uint32_t candidate : {place.bucket, place.other}) {
-    Bucket& chosen = buckets_[candidate];
-    for (uint32_t slot = 0; slot < bucket_slots; ++slot) {
-      if (chosen.entries[slot] != 0) continue;
-      chosen.tags[slot] = place.tag;
-      chosen.entries[slot] = number;
-      chosen.ages[slot] = static_cast<uint8_t>(header_->tick - new_age);
-      const bool second = candidate != place.bucket;
-      if (second && buckets_[place.bucket].overflowed < overflowed_many)
-        ++buckets_[place.bucket].overflowed;
-      return {true, second, candidate};
-    }
+// Into the index; what is oldest there goes if there is no room.
+void ExactCache::place(uint64_t hash, uint32_t number) noexcept {
+  TagIndex::Slot slot = index_.insert(hash, number);
+  if (!slot.found()) [[unlikely]] {
+    evict(hash);
+    slot = index_.insert(hash, number);
+    DP_ASSERT(slot.found());
   }
-  return {};
-}
-
-// Moves one entry of a full bucket to its other bucket, if one of them has room there.
-bool ExactCache::make_room(uint32_t full) noexcept {
-  Bucket& from = buckets_[full];
-  for (uint32_t slot = 0; slot < bucket_slots; ++slot) {
-    const uint32_t other = other_bucket(full, from.tags[slot]);
-    Bucket& to = buckets_[other];
-    const uint32_t* free = std::find(to.entries, to.entries + bucket_slots, 0u);
-    if (free == to.entries + bucket_slots) continue;
-    const size_t place = static_cast<size_t>(free - to.entries);
-    ExactEntry& entry = entries_[from.entries[slot] - 1];
-    to.tags[place] = std::exchange(from.tags[slot], uint16_t{0});
-    to.entries[place] = std::exchange(from.entries[slot], 0u);
-    to.ages[place] = from.ages[slot];
-    entry.bucket = other;
-    entry.in_second = !entry.in_second;
-    if (entry.in_second && from.overflowed < overflowed_many) ++from.overflowed;
-    if (!entry.in_second && to.overflowed < overflowed_many) --to.overflowed;
-    return true;
-  }
-  return false;
-}
-
-// Rounds since `tick`, saturating below 255 by the sweep's care (see refresh_age).
-uint8_t ExactCache::age_of(uint8_t tick) const noexcept {
-  return static_cast<uint8_t>(header_->tick - tick);
+  index_.note(slot) = static_cast<uint8_t>(header_->tick - new_age);
 }
 
 // Throws out the oldest entry of the two buckets; with none there (the pool is empty, the buckets
 // are too), one that the sweep would look at next. Ties go to the one with fewer packets.
-void ExactCache::evict(const Place& place) noexcept {
+void ExactCache::evict(uint64_t hash) noexcept {
+  const TagIndex::Place place = index_.place_of(hash);
   ExactEntry* victim = nullptr;
   uint32_t oldest = 0;
-  for (const uint32_t candidate : {place.bucket, place.other}) {
-    const Bucket& bucket = buckets_[candidate];
-    for (uint32_t slot = 0; slot < bucket_slots; ++slot) {
-      if (bucket.entries[slot] == 0) continue;
-      ExactEntry& entry = entries_[bucket.entries[slot] - 1];
-      const uint32_t age = age_of(bucket.ages[slot]);
+  for (const uint32_t bucket : {place.first, place.other}) {
+    for (uint32_t at = 0; at < TagIndex::bucket_slots; ++at) {
+      const TagIndex::Slot slot{bucket, at};
+      if (index_.number(slot) == 0) continue;
+      ExactEntry& entry = entries_[index_.number(slot) - 1];
+      const uint32_t age = static_cast<uint8_t>(header_->tick - index_.note(slot));
       if (victim == nullptr || age > oldest || (age == oldest && entry.packets < victim->packets)) {
         victim = &entry;
         oldest = age;
@@ -285,52 +197,58 @@ void ExactCache::evict_any() noexcept {
     const uint32_t index = header.sweep_next & (entry_count_ - 1);
     header.sweep_next = index + 1;
     ExactEntry& entry = entries_[index];
-    if (entry.live == 0) continue;
+    if (!entry.live()) continue;
     ++header.evictions;
     return remove(entry);
   }
 }
 
+// The hash of the key that the entry was made of.
+uint64_t ExactCache::hash_of(const ExactEntry& entry) const noexcept {
+  FlowKey key;
+  memcpy(static_cast<void*>(&key), entry.key, sizeof entry.key);
+  if (has_long_key(key)) memcpy(&key.ipv6_src, &longs_[&entry - entries_], sizeof(ExactLong));
+  return hash_exact_key(key, header_->secret);
+}
+
 void ExactCache::remove(ExactEntry& entry) noexcept {
-  DP_DASSERT(entry.live != 0);
+  DP_DASSERT(entry.live());
   if (entry.packets != 0) flush(entry);
   const uint32_t number = number_of(entry);
-  Bucket& bucket = buckets_[entry.bucket];
-  for (uint32_t slot = 0; slot < bucket_slots; ++slot) {
-    if (bucket.entries[slot] != number) continue;
-    uint8_t& overflowed = buckets_[other_bucket(entry.bucket, bucket.tags[slot])].overflowed;
-    if (entry.in_second && overflowed < overflowed_many) --overflowed;
-    bucket.tags[slot] = 0;
-    bucket.entries[slot] = 0;
-    break;
-  }
-  entry.live = 0;
-  entry.bucket = header_->free_head;
+  index_.erase(index_.slot_of(index_.place_of(hash_of(entry)), number));
+  entry.generation_flags = 0;
+  sides_[number - 1].next_free = header_->free_head;
   header_->free_head = number;
   --header_->live_count;
 }
 
 void ExactCache::clear() noexcept {
-  for (uint32_t index = 0; index < header_->fresh; ++index)
-    if (entries_[index].live != 0) remove(entries_[index]);
-  // Now even a bucket that lost count has no entry elsewhere.
-  for (uint32_t bucket = 0; bucket <= bucket_mask_; ++bucket)
-    if (buckets_[bucket].overflowed) buckets_[bucket].overflowed = 0;
+  for (uint32_t index = 0; index < header_->fresh; ++index) {
+    if (entries_[index].live() && entries_[index].packets != 0) flush(entries_[index]);
+    entries_[index].generation_flags = 0;
+  }
+  index_.clear();
+  header_->fresh = header_->free_head = header_->live_count = header_->sweep_next = 0;
 }
 
-// Used entries get the present tick; idle ones stop at 200 rounds, before the byte wraps.
-void ExactCache::refresh_age(const ExactEntry& entry, uint32_t number) noexcept {
-  Bucket& bucket = buckets_[entry.bucket];
-  for (uint32_t slot = 0; slot < bucket_slots; ++slot) {
-    if (bucket.entries[slot] != number) continue;
-    const uint32_t age_max = 200;
-    if (entry.packets != 0) {
-      bucket.ages[slot] = static_cast<uint8_t>(header_->tick);
-    } else if (age_of(bucket.ages[slot]) > age_max) {
-      bucket.ages[slot] = static_cast<uint8_t>(header_->tick - age_max);
-    }
-    return;
+// Flushes and dates what was used; whether it may stay.
+bool ExactCache::sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept {
+  ExactSide& side = sides_[&entry - entries_];
+  if (entry.packets != 0) {
+    side.used_ms = static_cast<uint32_t>(now_ms);
+    index_.note(index_.slot_of(index_.place_of(hash_of(entry)), number_of(entry))) =
+        static_cast<uint8_t>(header_->tick);
+    flush(entry);
   }
+  return sink_.keep(entry, side);
+}
+
+// The second of two stages: the entry is here, its bucket and its connection are fetched.
+void ExactCache::foresee(uint32_t index) noexcept {
+  const ExactEntry& entry = entries_[index];
+  if (!entry.live()) return;
+  if (entry.packets != 0) index_.prefetch(hash_of(entry));
+  sink_.foresee(entry, sides_[index]);
 }
 
 uint32_t ExactCache::sweep(uint32_t budget, uint64_t now_ms) noexcept {
@@ -343,16 +261,13 @@ uint32_t ExactCache::sweep(uint32_t budget, uint64_t now_ms) noexcept {
       ++header.tick;
     }
     const uint32_t index = header.sweep_next++;
-    if (index + 8 < header.fresh) {
-      prefetch_read(&entries_[index + 8]);
-      prefetch_read(&entries_[index + 8].ipv6_src);
+    if (index + 16 < header.fresh) {
+      prefetch_read(&entries_[index + 16]);
+      prefetch_read(&sides_[index + 16]);
     }
+    if (index + 8 < header.fresh) foresee(index + 8);
     ExactEntry& entry = entries_[index];
-    if (entry.live == 0) continue;
-    if (entry.packets != 0) entry.used_ms = now_ms;
-    refresh_age(entry, index + 1);
-    if (entry.packets != 0) flush(entry);
-    if (sink_.keep(entry)) continue;
+    if (!entry.live() || sweep_one(entry, now_ms)) continue;
     remove(entry);
     ++removed;
   }
@@ -362,7 +277,7 @@ uint32_t ExactCache::sweep(uint32_t budget, uint64_t now_ms) noexcept {
 ExactEntry* ExactCache::at(uint32_t number) noexcept {
   if (number == 0 || number > header_->fresh) return nullptr;
   ExactEntry& entry = entries_[number - 1];
-  return entry.live != 0 ? &entry : nullptr;
+  return entry.live() ? &entry : nullptr;
 }
 
 }  // namespace vtep

@@ -15,15 +15,21 @@ namespace {
 
 // Keeps every flushed count by flow slot, and removes the flows that the test names.
 struct Sink final : ExactSink {
-  void flush(const ExactEntry& entry) noexcept override {
+  void flush(const ExactEntry& entry, const ExactSide& side) noexcept override {
     packets[entry.flow] += entry.packets;
     bytes[entry.flow] += entry.bytes;
-    used_ms = entry.used_ms;
+    used_ms = side.used_ms;
   }
-  bool keep(const ExactEntry& entry) noexcept override { return entry.flow != unwanted; }
+  bool keep(const ExactEntry& entry, const ExactSide&) noexcept override {
+    return entry.flow != unwanted;
+  }
+  void foresee(const ExactEntry& entry, const ExactSide&) noexcept override {
+    foreseen += entry.live();
+  }
   std::map<uint32_t, uint64_t> packets, bytes;
   uint64_t used_ms = 0;
   uint32_t unwanted = ~0u;
+  uint64_t foreseen = 0;
 };
 
 struct Cache {
@@ -48,17 +54,18 @@ TEST(ExactCache, finds_what_was_inserted_with_its_flow_and_nothing_else) {
   Cache cache(64);
   const FlowKey key = numbered_key(1);
   EXPECT_EQ(cache.find(key), nullptr);
-  ExactTarget target{42, 0x12345678, exact_watch_tcp, ct_est, 9, 3, 77};
+  const ExactTarget target{42, 0x12345678, exact_watch_tcp, 9, 3};
   cache.table.insert(key, hash_exact_key(key, cache.table.secret()), target, 5000);
   ExactEntry* entry = cache.find(key);
   ASSERT_NE(entry, nullptr);
   EXPECT_TRUE(entry->belongs_to(42, 0x12345678));
   EXPECT_FALSE(entry->belongs_to(42, 0x12345679));
   EXPECT_FALSE(entry->belongs_to(43, 0x12345678));
-  EXPECT_EQ(entry->flags(), exact_watch_tcp);
-  EXPECT_EQ(entry->connection, 9u);
-  EXPECT_EQ(entry->decision, 77u);
-  EXPECT_EQ(entry->used_ms, 5000u);
+  EXPECT_EQ(entry->flags() & exact_watch_tcp, exact_watch_tcp);
+  const ExactSide& side = cache.table.side_of(*entry);
+  EXPECT_EQ(side.connection, 9u);
+  EXPECT_EQ(side.connection_generation, 3u);
+  EXPECT_EQ(side.used_ms, 5000u);
   EXPECT_EQ(cache.table.at(cache.table.number_of(*entry)), entry);
   EXPECT_EQ(cache.table.at(0), nullptr);
   EXPECT_EQ(cache.table.at(9999), nullptr);
@@ -199,7 +206,7 @@ TEST(ExactCache, the_sweep_flushes_dates_and_removes_within_its_budget) {
   EXPECT_EQ(cache.table.size(), 50u);
   EXPECT_EQ(cache.find(numbered_key(1)), nullptr);
   ASSERT_NE(cache.find(numbered_key(2)), nullptr);
-  EXPECT_EQ(cache.find(numbered_key(2))->used_ms, 2000u);
+  EXPECT_EQ(cache.table.side_of(*cache.find(numbered_key(2))).used_ms, 2000u);
 }
 
 TEST(ExactCache, byte_counters_are_flushed_before_they_overflow) {
