@@ -16,8 +16,9 @@ export const datapathCases = [
   { name: 'decap-stateful' },
 ] as const;
 
-const flowCounts = [1, 1000, 10_000, 100_000, 1_000_000];
-const flowCountsQuick = [1, 1000];
+/** Numbers of flows, from all in the first cache to far beyond the last. */
+export const flowCounts = [1, 1000, 10_000, 100_000, 1_000_000];
+export const flowCountsQuick = [1, 1000];
 /** From here on packets come in random order: in sequence, memory would be read ahead. */
 const randomFrom = 1_000_000;
 const bursts = [1, 8, 32];
@@ -32,7 +33,7 @@ const setUpPerMillion = 4;
 
 interface Cell {
   readonly title: string;
-  readonly run: Omit<DatapathRun, 'seconds'>;
+  readonly run: Omit<DatapathRun, 'seconds'> & { readonly flows: number };
   /** What it is compared with, in which metric. */
   readonly against?: 'one worker' | 'full bursts';
 }

@@ -8,13 +8,20 @@ import { parseArgs } from 'node:util';
 import { type Bench, type BenchOptions, Lack } from './bench.ts';
 import { datapathBench } from './datapath.ts';
 import { flowBench } from './flow.ts';
+import { peersBench } from './peers.ts';
 import { note } from './progress.ts';
 import { type Document, Report } from './report.ts';
 import { tables } from './tables.ts';
 import { translateBench } from './translate.ts';
 import { upcallBench } from './upcall.ts';
 
-const benches: readonly Bench[] = [datapathBench, flowBench, upcallBench, translateBench];
+const benches: readonly Bench[] = [
+  datapathBench,
+  peersBench,
+  flowBench,
+  upcallBench,
+  translateBench,
+];
 
 /** Turn a document in a file into something to look at. */
 const views = [
@@ -30,8 +37,8 @@ const usage = `usage: npm run bench                    lists the benches
   --case A,B          only these cases
   --flows N,M         only these numbers of flows`;
 
-/** Exit codes: 0 measured, 1 failed, 2 asked wrongly, 3 this machine lacks something. */
-const exit = { failed: 1, usage: 2, lack: 3 };
+/** Exit codes. 0: measured; lack: this machine has not what the bench needs. */
+const exit = { failed: 1, usage: 2, lack: 3, interrupted: 130 };
 
 function numbers(text: string, option: string): number[] {
   return text.split(',').map((part) => {
@@ -101,6 +108,10 @@ function exitCodeOf(error: unknown): number {
   return code.startsWith('ERR_PARSE_ARGS') ? exit.usage : exit.failed;
 }
 
+// Interrupted, a bench still undoes what it did to the machine: labs and peers do that at exit.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(exit.interrupted));
+}
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

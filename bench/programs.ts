@@ -13,7 +13,8 @@ const minuteMs = 60_000;
 /** What datapath_bench is to do; see its header. */
 export interface DatapathRun {
   readonly case: string;
-  readonly flows: number;
+  /** Not beside `pcap`, which has its own number. */
+  readonly flows?: number;
   readonly burst?: number;
   readonly workers?: number;
   readonly order?: 'sequential' | 'random';
@@ -22,20 +23,40 @@ export interface DatapathRun {
   readonly pcap?: string;
 }
 
-/** One line of datapath_bench. */
+/** One line of datapath_bench or floor_bench. */
 export interface DatapathRound {
   /** TSC cycles per packet: median over the bursts of the round. */
   readonly cycles: number;
   readonly mpps: number;
-  /** Share of the packets that the exact cache knew. */
-  readonly exact_hit_percent: number;
 }
 
 /** One process, one round: where its tables lie in memory is part of the spread. */
-export async function datapathRound(wanted: DatapathRun): Promise<DatapathRound> {
-  const args = Object.entries(wanted).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const [round] = await jsonLines<DatapathRound>('datapath_bench', [...args, '--rounds', '1']);
-  if (round === undefined) throw new Error(`datapath_bench ${args.join(' ')} printed nothing`);
+export function datapathRound(wanted: DatapathRun): Promise<DatapathRound> {
+  return oneRound('datapath_bench', { ...wanted });
+}
+
+/** The bare work of an encapsulation; see bench/native/floor_bench.cpp. */
+export function floorRound(wanted: Omit<DatapathRun, 'case' | 'workers'>): Promise<DatapathRound> {
+  return oneRound('floor_bench', { ...wanted });
+}
+
+/** Writes a capture file of what such a run gets. */
+export async function writeInput(of: Omit<DatapathRun, 'seconds'>, path: string): Promise<void> {
+  await output('datapath_bench', asArguments({ ...of, 'write-pcap': path }));
+}
+
+type Settings = Readonly<Record<string, string | number | undefined>>;
+
+function asArguments(settings: Settings): string[] {
+  return Object.entries(settings).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
+}
+
+async function oneRound(program: string, settings: Settings): Promise<DatapathRound> {
+  const args = asArguments({ ...settings, rounds: 1 });
+  const [round] = await jsonLines<DatapathRound>(program, args);
+  if (round === undefined) throw new Error(`${program} ${args.join(' ')} printed nothing`);
   return round;
 }
 

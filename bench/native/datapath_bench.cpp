@@ -15,9 +15,7 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
-#include <map>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -26,6 +24,7 @@
 #include "bench/native/cycles.h"
 #include "bench/native/input.h"
 #include "bench/native/lab.h"
+#include "bench/native/options.h"
 
 namespace {
 
@@ -36,10 +35,10 @@ constexpr uint32_t sample_packets = 256;  // fewer than that drown in what readi
 constexpr uint32_t warm_turns = 3;        // of all flows: asked and committed, remembered, hit
 constexpr uint32_t warm_packets_min = 65536;
 
-struct Options {
-  std::string name = "encap";
+struct Wanted {
+  std::string name;  // of the case
   LabConfig lab;
-  uint32_t rounds = 5;
+  uint32_t rounds = 1;
   double seconds = 1;
   InputOrder order = InputOrder::Sequential;
   std::string pcap;
@@ -54,69 +53,24 @@ struct Round {
   uint64_t exact_hits = 0;
 };
 
-uint32_t number_of(const std::string& option, const std::string& text, uint32_t most) {
-  char* end = nullptr;
-  const unsigned long long value = strtoull(text.c_str(), &end, 10);
-  if (text.empty() || *end != '\0' || value == 0 || value > most)
-    throw std::runtime_error(option + " " + text + ": wants a number from 1 to " +
-                             std::to_string(most));
-  return static_cast<uint32_t>(value);
-}
-
-double seconds_of(const std::string& text) {
-  char* end = nullptr;
-  const double value = strtod(text.c_str(), &end);
-  if (text.empty() || *end != '\0' || !(value > 0))
-    throw std::runtime_error("--seconds " + text + ": wants a time above 0");
-  return value;
-}
-
-void set_case(Options& options, const std::string& name) {
-  const std::map<std::string, std::pair<bool, bool>> cases = {{"encap", {false, false}},
-                                                              {"encap-stateful", {false, true}},
-                                                              {"decap", {true, false}},
-                                                              {"decap-stateful", {true, true}}};
-  const auto found = cases.find(name);
-  if (found == cases.end())
-    throw std::runtime_error("--case " + name +
-                             ": there are encap, encap-stateful, decap, decap-stateful");
-  options.name = name;
-  options.lab.decap = found->second.first;
-  options.lab.stateful = found->second.second;
-}
-
-void set_option(Options& options, const std::string& name, const std::string& value) {
+Wanted wanted_of(Options options) {
   constexpr uint32_t flows_most = 4u << 20;
-  if (name == "--case") return set_case(options, value);
-  if (name == "--flows")
-    options.lab.flows = number_of(name, value, flows_most);
-  else if (name == "--burst")
-    options.lab.burst = number_of(name, value, batch_max);
-  else if (name == "--workers")
-    options.lab.workers = number_of(name, value, worker_max);
-  else if (name == "--rounds")
-    options.rounds = number_of(name, value, 1000);
-  else if (name == "--seconds")
-    options.seconds = seconds_of(value);
-  else if (name == "--pcap")
-    options.pcap = value;
-  else if (name == "--write-pcap")
-    options.write_pcap = value;
-  else if (name == "--order" && value == "random")
-    options.order = InputOrder::Random;
-  else if (name == "--order" && value == "sequential")
-    options.order = InputOrder::Sequential;
-  else
-    throw std::runtime_error("unknown option " + name + " " + value);
-}
-
-Options options_of(int argc, char** argv) {
-  Options options;
-  for (int i = 1; i < argc; i += 2) {
-    if (i + 1 == argc) throw std::runtime_error(std::string(argv[i]) + " wants a value");
-    set_option(options, argv[i], argv[i + 1]);
-  }
-  return options;
+  const std::vector<std::string> cases = {"encap", "encap-stateful", "decap", "decap-stateful"};
+  Wanted wanted;
+  const size_t which = options.choice("--case", cases);
+  wanted.name = cases[which];
+  wanted.lab.decap = which >= 2;
+  wanted.lab.stateful = which % 2 == 1;
+  wanted.lab.flows = options.number("--flows", 1, flows_most);
+  wanted.lab.burst = options.number("--burst", batch_max, batch_max);
+  wanted.lab.workers = options.number("--workers", 1, worker_max);
+  wanted.rounds = options.number("--rounds", 5, 1000);
+  wanted.seconds = options.seconds(1);
+  if (options.choice("--order", {"sequential", "random"}) == 1) wanted.order = InputOrder::Random;
+  wanted.pcap = options.text("--pcap", "");
+  wanted.write_pcap = options.text("--write-pcap", "");
+  options.finish();
+  return wanted;
 }
 
 void warm_up(Lab& lab, uint32_t worker, uint64_t flows) {
@@ -134,13 +88,13 @@ void check_equal_work(const Lab& lab, uint32_t worker, uint64_t asked, uint64_t 
                              " drops since the start");
 }
 
-Round measure(Lab& lab, uint32_t worker, const Options& options) {
-  const uint32_t breaths = (sample_packets + options.lab.burst - 1) / options.lab.burst;
+Round measure(Lab& lab, uint32_t worker, const Wanted& wanted) {
+  const uint32_t breaths = (sample_packets + wanted.lab.burst - 1) / wanted.lab.burst;
   const uint64_t asked = lab.asked(worker);
   const uint64_t lost = lab.received(worker) - lab.sent(worker);  // while flows were set up
   const uint64_t first = lab.received(worker);
   const uint64_t hits = lab.counter(worker, WorkerCounter::ExactHits);
-  const uint64_t until = now_ns() + static_cast<uint64_t>(options.seconds * 1e9);
+  const uint64_t until = now_ns() + static_cast<uint64_t>(wanted.seconds * 1e9);
   std::vector<float> samples;
   do {
     const uint64_t before = lab.received(worker);
@@ -148,7 +102,7 @@ Round measure(Lab& lab, uint32_t worker, const Options& options) {
     for (uint32_t breath = 0; breath < breaths; breath++) lab.breathe(worker);
     const uint64_t cycles = cycles_now() - from;
     const uint64_t packets = lab.received(worker) - before;
-    if (packets != uint64_t{breaths} * options.lab.burst)
+    if (packets != uint64_t{breaths} * wanted.lab.burst)
       throw std::runtime_error("a breath took in " + std::to_string(packets) + " packets");
     samples.push_back(static_cast<float>(cycles) / static_cast<float>(packets));
   } while (now_ns() < until);
@@ -163,8 +117,8 @@ Round measure(Lab& lab, uint32_t worker, const Options& options) {
 }
 
 // One thread per worker, each on its own CPU; they measure at the same time.
-std::vector<Round> run_round(Lab& lab, const Options& options) {
-  const uint32_t workers = options.lab.workers;
+std::vector<Round> run_round(Lab& lab, const Wanted& wanted) {
+  const uint32_t workers = wanted.lab.workers;
   const cpu_set_t allowed = allowed_cpus();
   std::vector<Round> rounds(workers);
   std::vector<std::exception_ptr> failures(workers);
@@ -173,8 +127,8 @@ std::vector<Round> run_round(Lab& lab, const Options& options) {
     threads.emplace_back([&, w] {
       try {
         pin_thread(w, allowed);
-        warm_up(lab, w, options.lab.flows / workers);
-        rounds[w] = measure(lab, w, options);
+        warm_up(lab, w, wanted.lab.flows / workers);
+        rounds[w] = measure(lab, w, wanted);
       } catch (...) {
         failures[w] = std::current_exception();
       }
@@ -186,7 +140,7 @@ std::vector<Round> run_round(Lab& lab, const Options& options) {
   return rounds;
 }
 
-void print_round(const Options& options, uint32_t number, const std::vector<Round>& workers,
+void print_round(const Wanted& wanted, uint32_t number, const std::vector<Round>& workers,
                  double hertz) {
   Round sum;
   double mpps = 0;
@@ -203,26 +157,26 @@ void print_round(const Options& options, uint32_t number, const std::vector<Roun
       "{\"bench\":\"datapath\",\"case\":\"%s\",\"flows\":%u,\"burst\":%u,\"workers\":%u,"
       "\"round\":%u,\"cycles\":%.1f,\"p10\":%.1f,\"p90\":%.1f,\"mpps\":%.2f,\"packets\":%llu,"
       "\"exact_hit_percent\":%.2f}\n",
-      options.name.c_str(), options.lab.flows, options.lab.burst, options.lab.workers, number,
+      wanted.name.c_str(), wanted.lab.flows, wanted.lab.burst, wanted.lab.workers, number,
       sum.cycles, sum.low, sum.high, mpps, static_cast<unsigned long long>(sum.packets),
       100.0 * static_cast<double>(sum.exact_hits) / static_cast<double>(sum.packets));
   fflush(stdout);
 }
 
-void run(Options options) {
-  const InputKind kind = options.lab.decap ? InputKind::Vxlan : InputKind::Inner;
-  const std::vector<Frame> frames = options.pcap.empty()
-                                        ? input_frames(kind, options.lab.flows, options.order)
-                                        : read_capture(options.pcap);
-  if (!options.write_pcap.empty()) return write_capture(options.write_pcap, frames);
-  options.lab.flows = static_cast<uint32_t>(frames.size());
-  if (frames.size() < options.lab.workers)
+void run(Wanted wanted) {
+  const InputKind kind = wanted.lab.decap ? InputKind::Vxlan : InputKind::Inner;
+  const std::vector<Frame> frames = wanted.pcap.empty()
+                                        ? input_frames(kind, wanted.lab.flows, wanted.order)
+                                        : read_capture(wanted.pcap);
+  if (!wanted.write_pcap.empty()) return write_capture(wanted.write_pcap, frames);
+  wanted.lab.flows = static_cast<uint32_t>(frames.size());
+  if (frames.size() < wanted.lab.workers)
     throw std::runtime_error("fewer flows than workers: the rest would have nothing to do");
-  Lab lab(options.lab, frames);
+  Lab lab(wanted.lab, frames);
   const CycleRate rate;
-  for (uint32_t number = 0; number < options.rounds; number++) {
-    const std::vector<Round> workers = run_round(lab, options);
-    print_round(options, number, workers, rate.hertz());
+  for (uint32_t number = 0; number < wanted.rounds; number++) {
+    const std::vector<Round> workers = run_round(lab, wanted);
+    print_round(wanted, number, workers, rate.hertz());
   }
 }
 
@@ -230,7 +184,7 @@ void run(Options options) {
 
 int main(int argc, char** argv) {
   try {
-    run(options_of(argc, argv));
+    run(wanted_of(Options(argc, argv)));
     return 0;
   } catch (const std::exception& error) {
     fprintf(stderr, "datapath_bench: %s\n", error.what());

@@ -62,6 +62,31 @@ const benchNeeds = [
   command('cmake', 'cmake'),
 ];
 
+// A driver of DPDK, which Open vSwitch loads by itself.
+const driver = (name, debian, fedora = 'dpdk') => ({
+  what: `DPDK driver ${name}`,
+  found: () =>
+    ['/usr/lib', '/usr/lib64']
+      .flatMap((folder) => [...versioned(folder, '', 'dpdk'), join(folder, 'dpdk')])
+      .flatMap((folder) => versioned(folder, 'pmds-', ''))
+      .some((folder) => readdirSync(folder).some((file) => file.startsWith(name))),
+  debian,
+  fedora,
+});
+
+const peersNeeds = [
+  command('ovs-vsctl', 'openvswitch-switch', 'openvswitch'),
+  command('setpriv', 'util-linux'),
+  {
+    what: 'Open vSwitch with DPDK',
+    found: () => hasFile('/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk'),
+    debian: 'openvswitch-switch-dpdk',
+    fedora: 'openvswitch-dpdk',
+  },
+  driver('librte_net_pcap.so', 'librte-meta-net'),
+  driver('librte_mempool_ring.so', 'librte-meta-mempool'),
+];
+
 const testNeeds = [
   ...benchNeeds,
   header('pcap/pcap.h', 'libpcap-dev', 'libpcap-devel'),
@@ -95,7 +120,7 @@ const testNeeds = [
   command('ps', 'procps', 'procps-ng'),
 ];
 
-const needs = { start: startNeeds, bench: benchNeeds, test: testNeeds };
+const needs = { start: startNeeds, bench: benchNeeds, peers: peersNeeds, test: testNeeds };
 const debianFamily = /(^|\n)ID(_LIKE)?="?[^\n]*(debian|ubuntu)/;
 const policyFile = '/usr/sbin/policy-rc.d';
 

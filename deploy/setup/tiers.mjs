@@ -45,7 +45,7 @@ const minuteMs = 60_000;
 const fuzzRunCount = 20_000;
 const fuzzSecondsMax = 30;
 // Benches that also serve as smoke tests, run with --quick.
-const smokeBenches = ['datapath', 'flow', 'upcall', 'translate'];
+const smokeBenches = ['datapath', 'peers', 'flow', 'upcall', 'translate'];
 const benchLacks = 3; // exit code of a bench: this machine has not what it needs
 
 const tiers = {
@@ -284,6 +284,7 @@ async function smokeBench(name) {
     say(`  ${name}: skipped: ${tail(output, 1)}`);
     return count(0, 0, { skipped: 1 });
   }
+  for (const [line] of output.matchAll(/^skipped: .+$/gm)) say(`  ${name}: ${line}`);
   say(`  ${name}: ${code === 0 ? 'runs' : 'FAILED'}`);
   if (code !== 0) process.stdout.write(`${tail(output)}\n`);
   return code === 0 ? count(1, 0) : count(0, 1);
