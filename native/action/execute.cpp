@@ -1,4 +1,4 @@
-// action/execute.cpp — straight loops for common programs, an interpreter for the rest.
+// action/execute.cpp — the interpreter of action programs.
 #include "action/execute.h"
 
 #include <algorithm>
@@ -190,14 +190,6 @@ Step do_dec_ttl(Run& run, const uint32_t* words) noexcept {
   return end_with(run, DropReason::TtlExceeded);
 }
 
-uint32_t effective_mtu(const ExecuteContext& context, const uint32_t* words) noexcept {
-  uint32_t mtu = words[1];
-  const TunnelEntry* tunnel = words[2] != 0 ? context.tables.tunnel(words[2]) : nullptr;
-  if (tunnel != nullptr && tunnel->inner_mtu != 0 && (mtu == 0 || tunnel->inner_mtu < mtu))
-    mtu = tunnel->inner_mtu;
-  return mtu;
-}
-
 // The rest of the program for pieces of the packet, which is freed.
 void run_pieces(Run& run, const Packet* pieces, uint32_t count, uint32_t at) noexcept {
   const bool fragments = run.packet.offload.gso_type == GsoType::None;
@@ -233,7 +225,7 @@ void run_pieces(Run& run, const Packet* pieces, uint32_t count, uint32_t at) noe
 
 Step do_enforce_mtu(Run& run, uint32_t at) noexcept {
   const uint32_t* words = run.program.words + at;
-  const uint32_t mtu = effective_mtu(run.context, words);
+  const uint32_t mtu = effective_mtu(run.context.tables, words);
   if (mtu == 0) return Step::Next;
   switch (judge_mtu(run.packet, run.info, mtu)) {
     case MtuVerdict::Fits: break;
@@ -321,54 +313,12 @@ void run_from(Run& run, uint32_t at) noexcept {
   run.context.frames.free(run.packet);
 }
 
-// A straight program: [EnforceMtu] and one output, the shape of nearly every flow.
-struct Straight {
-  bool valid = false;
-  uint32_t mtu = 0;      // 0: not enforced
-  bool tunnel = false;   // the output is OutputTunnel
-  const uint32_t* output = nullptr;
-};
-
-Straight straight(const ExecuteContext& context, const ActionProgram& program) noexcept {
-  Straight found;
-  uint32_t at = 0;
-  if (program.count != 0 && action_op(program.words[0]) == Op::EnforceMtu) {
-    found.mtu = effective_mtu(context, program.words);
-    at = action_length(program.words[0]);
-  }
-  if (at >= program.count || at + action_length(program.words[at]) != program.count) return found;
-  const Op op = action_op(program.words[at]);
-  found.tunnel = op == Op::OutputTunnel;
-  found.valid = found.tunnel || op == Op::Output;
-  found.output = program.words + at;
-  return found;
-}
-
-// Whether EnforceMtu would leave the packet as it is.
-bool passes_mtu(const Packet& packet, const PacketInfo& info, uint32_t mtu) noexcept {
-  return mtu == 0 || (l3_bytes(packet, info) <= mtu && (info.tcp_flags & tcp_syn) == 0);
-}
-
 }  // namespace
 
-void execute(ExecuteContext& context, const ActionProgram& program,
-             const FlowPackets& flow) noexcept {
-  const Straight way = straight(context, program);
-  for (uint32_t i = 0; i < flow.count; i++) {
-    const Packet& packet = flow.packets[i];
-    const FlowKey& key = flow.keys[i];
-    const PacketInfo& info = flow.infos[i];
-    const bool plain = way.valid && passes_mtu(packet, info, way.mtu);
-    if (plain && way.tunnel) {
-      output_tunnel(context, {way.output[1], way.output[2], way.output[3]},
-                    inner_facts(context, key, info), packet);
-    } else if (plain && way.output[1] != packet.in_port) {
-      output_port(context, way.output[1], packet);
-    } else {
-      Run run{context, program, key, info, packet};
-      run_from(run, 0);
-    }
-  }
+void execute(ExecuteContext& context, const ActionProgram& program, const Packet& packet,
+             const FlowKey& key, const PacketInfo& info) noexcept {
+  Run run{context, program, key, info, packet};
+  run_from(run, 0);
 }
 
 }  // namespace vtep

@@ -1,9 +1,7 @@
 // action/execute.h — runs a flow's action program on packets.
 //
-// Why:    the last step of a breath. Packets of one flow are executed together; the common programs
-//         (EnforceMtu + OutputTunnel; Output) run as straight loops, the rest through an
-//         interpreter. Every packet is consumed: it is in a tx lane, copied to the slow path, or
-//         dropped and counted.
+// Why:    the last step of a breath, for all that straight.h does not take: an interpreter. Every
+//         packet is consumed: it is in a tx lane, copied to the slow path, or dropped and counted.
 // Thread: one context per worker.
 // Limits: none of its own; programs were validated at installation.
 //
@@ -68,16 +66,8 @@ struct ExecuteContext {
 // Counts the drop at the packet's in_port, and frees the packet.
 void drop(ExecuteContext& context, const Packet& packet, DropReason reason) noexcept;
 
-// Packets of one flow; keys[i] and infos[i] belong to packets[i].
-struct FlowPackets {
-  const Packet* packets;
-  const FlowKey* keys;
-  const PacketInfo* infos;
-  uint32_t count;
-};
-
-// Executes `program` on the packets. All of them are consumed.
-void execute(ExecuteContext& context, const ActionProgram& program,
-             const FlowPackets& flow) noexcept;
+// Executes `program` on one packet, which is consumed.
+void execute(ExecuteContext& context, const ActionProgram& program, const Packet& packet,
+             const FlowKey& key, const PacketInfo& info) noexcept;
 
 }  // namespace vtep

@@ -75,4 +75,13 @@ struct Tables {
   }
 };
 
+// What an EnforceMtu action (its first word is words[0]) allows now, in L3 bytes: the least of the
+// network's and the tunnel's; 0: anything.
+inline uint32_t effective_mtu(const Tables& tables, const uint32_t* words) noexcept {
+  const uint32_t mtu = words[1];
+  const TunnelEntry* tunnel = words[2] != 0 ? tables.tunnel(words[2]) : nullptr;
+  if (tunnel == nullptr || tunnel->inner_mtu == 0) return mtu;
+  return mtu == 0 || tunnel->inner_mtu < mtu ? tunnel->inner_mtu : mtu;
+}
+
 }  // namespace vtep

@@ -16,9 +16,11 @@ namespace vtep {
 
 namespace {
 
-constexpr uint32_t short_copy_bytes = 64;  // VXLAN and Geneve over IPv4 without VLAN fit
-constexpr uint32_t source_port_min = 49152;
-constexpr uint32_t source_port_mask = 0x3fff;
+using tunnel_detail::encap_bytes;
+using tunnel_detail::patch_encap;
+using tunnel_detail::patch_ipv4;
+using tunnel_detail::patch_udp;
+
 constexpr uint32_t geneve_option_bytes = 12;
 constexpr uint32_t v4_mapped_offset = 12;  // of the IPv4 address in a v4-mapped one
 
@@ -78,40 +80,18 @@ void put_encap(uint8_t* at, Encap encap) noexcept {
   option[3] = (geneve_option_bytes - geneve_option_header_bytes) / 4;
 }
 
-uint32_t encap_bytes(const TunnelEntry& tunnel) noexcept {
-  return tunnel.header_bytes - tunnel.l4 - udp_header_bytes;
-}
-
-// Copies VXLAN or Geneve header of the tunnel before `inner`, then sets its VNI and option.
-void patch_encap(const TunnelEntry& tunnel, const TunnelPush& push, uint8_t* encap) noexcept {
-  store_be32(encap + vxlan_vni_offset, be32(push.vni << 8));  // at the same place in Geneve
-  if (tunnel.encap == Encap::Vxlan) return;
-  uint8_t* data = encap + geneve_header_bytes + geneve_option_header_bytes;
-  store_be32(data, be32(push.logical_port));
-  store_be32(data + 4, be32(push.vni));
-}
-
 // Lengths, TOS, IPv4 checksum and UDP source port of the outer header at packet.data.
 void patch_outer(const TunnelEntry& tunnel, const TunnelPush& push, Packet& packet) noexcept {
   uint8_t* ip = packet.data + tunnel.l3;
-  uint8_t* udp = packet.data + tunnel.l4;
-  const Be16 udp_bytes = be16(static_cast<uint16_t>(packet.length - tunnel.l4));
-  const uint8_t tos = push.inner_tos & tunnel.tos_mask;
+  const uint32_t udp_bytes = packet.length - tunnel.l4;
   if (tunnel.ipv6) {
+    const uint8_t tos = push.inner_tos & tunnel.tos_mask;
     store_be16(ip, be16(static_cast<uint16_t>(0x6000 | tos << 4)));
-    store_be16(ip + ipv6_payload_length_offset, udp_bytes);
+    store_be16(ip + ipv6_payload_length_offset, be16(static_cast<uint16_t>(udp_bytes)));
   } else {
-    const Be16 total = be16(static_cast<uint16_t>(packet.length - tunnel.l3));
-    const Be16 id = be16(tunnel.dont_fragment ? 0 : push.ip_id);
-    ip[ipv4_tos_offset] = tos;
-    store_be16(ip + ipv4_total_length_offset, total);
-    store_be16(ip + ipv4_id_offset, id);
-    const uint64_t sum = tunnel.checksum_seed + be16(tos).raw + total.raw + id.raw;
-    store_be16(ip + ipv4_checksum_offset, checksum_finish(sum));
+    patch_ipv4(tunnel, push, ip, packet.length - tunnel.l3);
   }
-  const uint32_t port = source_port_min + (push.entropy & source_port_mask);
-  store_be16(udp + udp_src_offset, be16(static_cast<uint16_t>(port)));
-  store_be16(udp + udp_length_offset, udp_bytes);
+  patch_udp(push, packet.data + tunnel.l4, udp_bytes);
 }
 
 // Leaves the outer UDP checksum to whoever sends the packet.
@@ -196,13 +176,14 @@ DropReason push_tunnel(const FramePool& pool, const TunnelEntry& tunnel, const T
   const uint32_t room = headroom(pool, packet);
   if (room < bytes) return DropReason::NoHeadroom;
   if (!outer_fits(tunnel, packet.length + bytes)) return DropReason::MtuExceeded;
-  const uint8_t* const end = tunnel.header + outer_header_max;
-  if (bytes <= short_copy_bytes && room >= short_copy_bytes)
-    memcpy(packet.data - short_copy_bytes, end - short_copy_bytes, short_copy_bytes);
-  else if (room >= outer_header_max)
+  if (has_short_header(tunnel) && room >= short_header_bytes) {
+    lay_short_header(tunnel, push, packet);
+    return DropReason::None;
+  }
+  if (room >= outer_header_max)
     memcpy(packet.data - outer_header_max, tunnel.header, outer_header_max);
   else
-    memcpy(packet.data - bytes, end - bytes, bytes);
+    memcpy(packet.data - bytes, tunnel.header + outer_header_max - bytes, bytes);
   patch_encap(tunnel, push, packet.data - encap_bytes(tunnel));
   packet.data -= bytes;
   packet.length += bytes;

@@ -5,13 +5,16 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "action/tables.h"
 #include "base/drop_reasons.h"
 #include "flow/flow_key.h"
 #include "flow/parse.h"
+#include "packet/checksum.h"
 #include "packet/frame_pool.h"
 #include "packet/gso.h"
+#include "packet/headers.h"
 #include "packet/packet.h"
 
 namespace vtep {
@@ -57,6 +60,67 @@ struct TunnelPush {
   uint8_t inner_tos;      // 0 for packets that are not IP
   uint16_t ip_id;         // used only where the outer header lets routers fragment
 };
+
+namespace tunnel_detail {
+
+constexpr uint32_t source_port_min = 49152;
+constexpr uint32_t source_port_mask = 0x3fff;
+
+inline uint32_t encap_bytes(const TunnelEntry& tunnel) noexcept {
+  return tunnel.header_bytes - tunnel.l4 - udp_header_bytes;
+}
+
+// VNI and option of the VXLAN or Geneve header at `encap`.
+inline void patch_encap(const TunnelEntry& tunnel, const TunnelPush& push,
+                        uint8_t* encap) noexcept {
+  store_be32(encap + vxlan_vni_offset, be32(push.vni << 8));  // at the same place in Geneve
+  if (tunnel.encap == Encap::Vxlan) return;
+  uint8_t* data = encap + geneve_header_bytes + geneve_option_header_bytes;
+  store_be32(data, be32(push.logical_port));
+  store_be32(data + 4, be32(push.vni));
+}
+
+inline void patch_ipv4(const TunnelEntry& tunnel, const TunnelPush& push, uint8_t* ip,
+                       uint32_t length) noexcept {
+  const uint8_t tos = push.inner_tos & tunnel.tos_mask;
+  const Be16 total = be16(static_cast<uint16_t>(length));
+  const Be16 id = be16(tunnel.dont_fragment ? 0 : push.ip_id);
+  ip[ipv4_tos_offset] = tos;
+  store_be16(ip + ipv4_total_length_offset, total);
+  store_be16(ip + ipv4_id_offset, id);
+  const uint64_t sum = tunnel.checksum_seed + be16(tos).raw + total.raw + id.raw;
+  store_be16(ip + ipv4_checksum_offset, checksum_finish(sum));
+}
+
+// UDP source port and length.
+inline void patch_udp(const TunnelPush& push, uint8_t* udp, uint32_t length) noexcept {
+  const uint32_t port = source_port_min + (push.entropy & source_port_mask);
+  store_be16(udp + udp_src_offset, be16(static_cast<uint16_t>(port)));
+  store_be16(udp + udp_length_offset, be16(static_cast<uint16_t>(length)));
+}
+
+}  // namespace tunnel_detail
+
+// VXLAN and Geneve over IPv4 without an underlay VLAN or an outer checksum: a copy of this many
+// bytes, whose length the compiler knows, ends where the inner frame begins.
+constexpr uint32_t short_header_bytes = 64;
+inline bool has_short_header(const TunnelEntry& tunnel) noexcept {
+  return !tunnel.ipv6 && !tunnel.udp_checksum && tunnel.header_bytes <= short_header_bytes;
+}
+
+// push_tunnel() for the steady state: the tunnel has a short header, the packet no offload, at
+// least short_header_bytes of headroom, and is short enough for a small frame.
+inline void lay_short_header(const TunnelEntry& tunnel, const TunnelPush& push,
+                             Packet& packet) noexcept {
+  memcpy(packet.data - short_header_bytes,
+         tunnel.header + outer_header_max - short_header_bytes, short_header_bytes);
+  tunnel_detail::patch_encap(tunnel, push, packet.data - tunnel_detail::encap_bytes(tunnel));
+  packet.data -= tunnel.header_bytes;
+  packet.length += tunnel.header_bytes;
+  packet.offload = Offload{};
+  tunnel_detail::patch_ipv4(tunnel, push, packet.data + tunnel.l3, packet.length - tunnel.l3);
+  tunnel_detail::patch_udp(push, packet.data + tunnel.l4, packet.length - tunnel.l4);
+}
 
 // Lays the header before the packet: VNI, lengths, IPv4 checksum, UDP source port 49152 + 14 bits
 // of `entropy`, TOS. The inner packet has no offload left. Where the outer UDP header has a

@@ -22,6 +22,7 @@ class TxStage {
   struct Lane {
     uint32_t count = 0;
     uint8_t can = 0;  // tx_can_* bits of the port (packet/gso.h), set when the lane is made
+    bool unfinished = false;  // a packet in it has offloads left, which the port may not take
     Packet packets[lane_packets];
   };
 
@@ -31,10 +32,20 @@ class TxStage {
   uint8_t can(uint32_t port) const noexcept { return lanes_[port]->can; }
   // The packet is consumed. The caller has checked has_port().
   void add(uint32_t port, const Packet& packet) noexcept {
+    place(port, packet);
+    placed(port);
+  }
+  // The same in two steps: the packet in its place, which the caller may still change, but not its
+  // offloads; then placed().
+  Packet& place(uint32_t port, const Packet& packet) noexcept {
     Lane& lane = *lanes_[port];
     if (lane.count == 0) active_[active_count_++] = static_cast<uint16_t>(port);
-    lane.packets[lane.count++] = packet;
-    if (lane.count == lane_packets) [[unlikely]] drain(port);
+    lane.unfinished |= packet.offload.any();
+    return lane.packets[lane.count] = packet;
+  }
+  void placed(uint32_t port) noexcept {
+    if (++lanes_[port]->count == lane_packets) [[unlikely]]
+      drain(port);
   }
 
  protected:

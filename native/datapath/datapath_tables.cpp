@@ -138,7 +138,7 @@ void Datapath::State::publish_endpoints() {
     fresh->set_network(network.vni, static_cast<Encap>(network.encap));
   // A remote VTEP may have a tunnel of each encapsulation: its packets carry the lower number.
   for (const auto& [number, tunnel] : tunnels)
-    if (fresh->tunnel_of(tunnel.config.remote) == 0)
+    if (fresh->tunnel_of(AddressWords::of(tunnel.config.remote)) == 0)
       fresh->set_tunnel(static_cast<uint16_t>(number), tunnel.config.remote);
   replace<TunnelEndpoints>(tables->endpoints, std::move(fresh));
 }

@@ -32,23 +32,17 @@ bool Worker::breathe() noexcept {
   return work != 0;
 }
 
-uint32_t Worker::receive(WorkerPort& port) noexcept {
-  const uint32_t received = take_burst(port);
-  while (next_batch(port, *batch_) != 0) process(port, *batch_);
-  return received;
-}
-
 void Worker::process(WorkerPort& port, Batch& batch) noexcept {
   const bool captured = shared_.capture.on(port.number);
   if (captured) [[unlikely]]
     capture_rx(port, batch);
 
   parse_batch(port, batch);  // bad packets leave here, each with a reason
-  look_up(batch);            // exact cache, connections, megaflows
-  ask(batch);                // what nobody knows leaves here, with a question
+  if (!look_up(batch))       // exact cache, connections, megaflows
+    ask(batch);              // what nobody knows leaves here, with a question
   if (captured) [[unlikely]]
     return run_captured(batch);
-  run(batch);                // grouped by flow, in arrival order
+  run(batch);                // in arrival order
 }
 
 void Worker::loop() noexcept {
@@ -98,8 +92,7 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
                port_drops_,    port_counters_, meters_.data(), 0},
       doorbell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
-      batch_(std::make_unique<Batch>()),
-      gathered_(std::make_unique<Batch>()) {
+      batch_(std::make_unique<Batch>()) {
   context_.entropy_secret = shared.secret;  // the same on every worker
   if (!doorbell_.open() || !epoll_.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of worker " + std::to_string(number), errno);

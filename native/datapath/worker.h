@@ -19,6 +19,7 @@
 
 #include "action/execute.h"
 #include "action/meter.h"
+#include "action/straight.h"
 #include "base/fd.h"
 #include "datapath/command_ring.h"
 #include "datapath/event_ring.h"
@@ -51,9 +52,8 @@ struct InstalledFlow {
   uint32_t generation;    // as told when it was installed
   uint16_t installed;     // 1: in the megaflow table
   uint16_t stateful;      // 1: looks at ct_state or commits connections
-  uint64_t stamp;         // the batch that saw it last
-  uint32_t group;         // its place among that batch's flows
-  uint32_t group_count;   // its packets in that batch
+  uint64_t stamp;         // the batch that `way` is good for
+  StraightWay way;
   ActionProgram program;  // validated
 };
 
@@ -64,8 +64,9 @@ struct Batch {
   Packet packets[batch_max];
   FlowKey keys[batch_max];
   PacketInfo infos[batch_max];
+  uint64_t hashes[batch_max];         // of the keys before they had a ct_state
   uint32_t flows[batch_max];          // slot of the flow that decides; 0: none
-  EventRecord* captured[batch_max];   // capture only: the packet's event; null: none
+  EventRecord* captured[batch_max];   // the packet's event; null: none. All null between captures
 };
 
 class Worker final : private TxStage,
@@ -92,18 +93,19 @@ class Worker final : private TxStage,
   // worker.cpp: the loop.
   void loop() noexcept;
   bool breathe() noexcept;
-  uint32_t receive(WorkerPort& port) noexcept;
   void process(WorkerPort& port, Batch& batch) noexcept;
 
   // worker_rx.cpp: from the queue to keys.
-  uint32_t take_burst(WorkerPort& port) noexcept;
-  void count_burst(const WorkerPort& port, uint32_t count) noexcept;
+  uint32_t receive(WorkerPort& port) noexcept;
+  uint64_t count_burst(const WorkerPort& port, const Packet* packets, uint32_t count) noexcept;
+  void process_opened(WorkerPort& port, Batch& batch) noexcept;
   uint32_t next_batch(const WorkerPort& port, Batch& batch) noexcept;
   void parse_batch(const WorkerPort& port, Batch& batch) noexcept;
+  void take_out_bad(const WorkerPort& port, Batch& batch) noexcept;
 
   // worker_classify.cpp: from keys to flows.
-  void look_up(Batch& batch) noexcept;
-  void look_up_missed(Batch& batch, uint32_t count) noexcept;
+  bool look_up(Batch& batch) noexcept;
+  uint32_t look_up_missed(Batch& batch, uint32_t count) noexcept;
   bool exact_usable(const ExactEntry& entry, const PacketInfo& info) noexcept;
   uint32_t classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
   Tracked track(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
@@ -120,10 +122,9 @@ class Worker final : private TxStage,
 
   // worker_run.cpp: from flows to actions.
   void run(Batch& batch) noexcept;
-  void run_flow(uint32_t slot, Packet* packets, const FlowKey* keys, PacketInfo* infos,
-                uint32_t count) noexcept;
-  void run_gathered(Batch& batch, uint32_t flow_count) noexcept;
-  void run_in_place(Batch& batch) noexcept;
+  void run_flow(uint32_t slot, const Packet& packet, const FlowKey& key,
+                const PacketInfo& info) noexcept;
+  void count_flow(uint32_t slot, uint32_t packets, uint64_t bytes) noexcept;
 
   // worker_slow.cpp: questions and answers.
   void ask(Batch& batch) noexcept;
@@ -150,6 +151,7 @@ class Worker final : private TxStage,
 
   // worker_tx.cpp: lanes.
   void drain(uint32_t port) noexcept override;
+  void drain_unfinished(WorkerPort& port) noexcept;
   void drain_all() noexcept;
   void flush_ports() noexcept;
   void send(WorkerPort& port, const Packet* packets, uint32_t count) noexcept;
@@ -221,7 +223,7 @@ class Worker final : private TxStage,
   uint32_t zones_version_ = 0;      // that exact entries were made under
   uint64_t batch_stamp_ = 0;        // grows with each batch
 
-  Packet burst_[batch_max];         // as the queue gave them
+  Packet burst_[batch_max];         // as the queue gave them, if superpackets must be opened
   uint32_t burst_count_ = 0;
   uint32_t burst_at_ = 0;           // next of burst_ to go into a batch
   Packet split_[segments_max];      // of a superpacket that came by an uplink
@@ -229,11 +231,9 @@ class Worker final : private TxStage,
   uint32_t split_at_ = 0;
   Packet finished_[segments_max + batch_max];  // packets as the port takes them
   ExactEntry* exact_hits_[batch_max];   // of the batch: entry or null
-  uint64_t exact_hashes_[batch_max];    // of the batch's keys
   uint16_t missed_[batch_max];          // packets of the batch without a usable exact entry
   Tracked tracked_[batch_max];          // of those: what the connection table said
   std::unique_ptr<Batch> batch_;
-  std::unique_ptr<Batch> gathered_;  // the same packets, those of one flow together
 
   std::atomic<bool> stopping_ = false;
   std::thread thread_;

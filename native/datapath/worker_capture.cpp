@@ -3,6 +3,8 @@
 // Only captured ports pay: their packets run one by one, and the verdict is read off the counters
 // that the actions moved.
 
+#include <utility>
+
 #include "datapath/worker.h"
 
 namespace vtep {
@@ -36,13 +38,13 @@ void Worker::capture_rx(const WorkerPort& port, Batch& batch) noexcept {
 
 void Worker::run_captured(Batch& batch) noexcept {
   for (uint32_t i = 0; i < batch.count; i++) {
-    EventRecord* event = batch.captured[i];
+    EventRecord* const event = std::exchange(batch.captured[i], nullptr);
     uint64_t before[drop_reason_max];
     const DropRow& drops = port_drops_[batch.packets[i].in_port];
     for (uint32_t reason = 0; reason < drop_reason_count; reason++) before[reason] = drops[reason];
     const uint64_t replies = counter(WorkerCounter::ArpReplies);
     const uint32_t slot = batch.flows[i];
-    run_flow(slot, batch.packets + i, batch.keys + i, batch.infos + i, 1);
+    run_flow(slot, batch.packets[i], batch.keys[i], batch.infos[i]);
     if (event == nullptr) continue;
     event->flow = slot;
     event->other_port = first_output(flows_[slot].program, shared_.tables);

@@ -29,22 +29,25 @@ bool fits_exact(const FlowKey& key) noexcept {
 
 }  // namespace
 
-void Worker::look_up(Batch& batch) noexcept {
-  if (batch.count == 0) return;
-  exact_.lookup(batch.keys, batch.count, exact_hits_, exact_hashes_);
+// Whether a flow is known for every packet.
+bool Worker::look_up(Batch& batch) noexcept {
+  constexpr uint32_t ahead = 8;  // entries; their flows are cold where megaflows are many
+  exact_.lookup(batch.keys, batch.count, exact_hits_, batch.hashes);
   uint32_t misses = 0;
   for (uint32_t i = 0; i < batch.count; i++) {
+    if (i + ahead < batch.count && exact_hits_[i + ahead] != nullptr)
+      __builtin_prefetch(&flows_[exact_hits_[i + ahead]->flow]);
     ExactEntry* entry = exact_hits_[i];
-    batch.flows[i] = 0;
     if (entry != nullptr && exact_usable(*entry, batch.infos[i])) [[likely]] {
       exact_.count(*entry, 1, batch.packets[i].length);
       batch.flows[i] = entry->flow;
     } else {
+      batch.flows[i] = 0;
       missed_[misses++] = static_cast<uint16_t>(i);
     }
   }
   counter(WorkerCounter::ExactHits) += batch.count - misses;
-  if (misses != 0) look_up_missed(batch, misses);
+  return misses == 0 || look_up_missed(batch, misses) == misses;
 }
 
 // Not if its flow is gone, and not for the packets that change a TCP connection's state.
@@ -58,8 +61,8 @@ bool Worker::exact_usable(const ExactEntry& entry, const PacketInfo& info) noexc
 }
 
 // The packets missed_[0..count) ask connections, then megaflows; what is found becomes an exact
-// entry.
-void Worker::look_up_missed(Batch& batch, uint32_t count) noexcept {
+// entry. Returns for how many there was a flow.
+uint32_t Worker::look_up_missed(Batch& batch, uint32_t count) noexcept {
   const FlowKey* keys[batch_max] = {};
   FlowRef found[batch_max];
   for (uint32_t n = 0; n < count; n++) {
@@ -77,10 +80,11 @@ void Worker::look_up_missed(Batch& batch, uint32_t count) noexcept {
     batch.flows[i] = found[n].slot;
     const bool same_next_time = tracked_[n].cacheable || !flows_[found[n].slot].stateful;
     if (!same_next_time || !fits_exact(batch.keys[i])) continue;
-    ExactEntry& entry = remember(batch.keys[i], exact_hashes_[i], found[n], tracked_[n]);
+    ExactEntry& entry = remember(batch.keys[i], batch.hashes[i], found[n], tracked_[n]);
     exact_.count(entry, 1, batch.packets[i].length);
   }
   counter(WorkerCounter::ExactEvictions) += exact_.evictions() - evictions;
+  return hits;
 }
 
 // Asks the connection table if the packet's zone is tracked, and writes the answer into the key.

@@ -73,7 +73,7 @@ void Worker::packet_out(const Command& command) noexcept {
   const RxContext rx{in_port, false, false, nullptr};
   parse(&packet, 1, rx, &key, &info);
   if (info.drop != DropReason::None) return drop(context_, packet, info.drop);
-  execute(context_, program, {&packet, &key, &info, 1});
+  execute(context_, program, packet, key, info);
 }
 
 // Copies the slot into the worker's own tables. None, BadVerdict or FlowTableFull.
@@ -93,6 +93,7 @@ DropReason Worker::install(uint32_t slot, uint32_t generation) noexcept {
   memcpy(flow.program.words, copy.actions, copy.action_words * sizeof(uint32_t));
   flow.generation = generation;
   flow.installed = 1;
+  flow.stamp = 0;
   flow.stateful = copy.mask.ct_state != 0 || commits(flow.program) ? 1 : 0;
   return DropReason::None;
 }

@@ -6,41 +6,56 @@
 // as one superpacket.
 
 #include <cstring>
+#include <utility>
 
 #include "datapath/worker.h"
 #include "packet/gro.h"
 
 namespace vtep {
 
-uint32_t Worker::take_burst(WorkerPort& port) noexcept {
-  burst_at_ = 0;
-  burst_count_ = port.queue->rx_burst(frames_, burst_, batch_max);
-  if (burst_count_ == 0) {
+uint32_t Worker::receive(WorkerPort& port) noexcept {
+  Batch& batch = *batch_;
+  const uint32_t count = port.queue->rx_burst(frames_, batch.packets, batch_max);
+  if (count == 0) {
     port.empty_bursts++;
     return 0;
   }
   port.empty_bursts = 0;
-  count_burst(port, burst_count_);
-  return burst_count_;
+  batch.count = count;
+  if (count_burst(port, batch.packets, count) != 0)
+    process_opened(port, batch);
+  else
+    process(port, batch);
+  return count;
 }
 
-void Worker::count_burst(const WorkerPort& port, uint32_t count) noexcept {
+// Returns how many superpackets are among them.
+uint64_t Worker::count_burst(const WorkerPort& port, const Packet* packets,
+                             uint32_t count) noexcept {
   uint64_t bytes = 0;
   uint64_t superpackets = 0;
   for (uint32_t i = 0; i < count; i++) {
-    bytes += burst_[i].length;
-    superpackets += burst_[i].offload.gso_type != GsoType::None ? 1 : 0;
+    bytes += packets[i].length;
+    superpackets += packets[i].offload.gso_type != GsoType::None ? 1 : 0;
   }
   port_counter(port.number, PortCounter::RxPackets) += count;
   port_counter(port.number, PortCounter::RxBytes) += bytes;
   port_counter(port.number, PortCounter::RxSuper) += superpackets;
+  return superpackets;
+}
+
+// A burst with superpackets, of which each may become many packets.
+void Worker::process_opened(WorkerPort& port, Batch& batch) noexcept {
+  burst_at_ = 0;
+  burst_count_ = batch.count;
+  memcpy(burst_, batch.packets, batch.count * sizeof burst_[0]);
+  while (next_batch(port, batch) != 0) process(port, batch);
 }
 
 // Moves packets of the burst into the batch until either is exhausted; returns how many.
 uint32_t Worker::next_batch(const WorkerPort& port, Batch& batch) noexcept {
   batch.count = 0;
   while (batch.count < batch_max) {
-    batch.captured[batch.count] = nullptr;
     if (split_at_ < split_count_) {
       batch.packets[batch.count++] = split_[split_at_++];
       continue;
@@ -64,22 +79,26 @@ uint32_t Worker::next_batch(const WorkerPort& port, Batch& batch) noexcept {
   return batch.count;
 }
 
-// Builds keys; packets that may not go on are counted and taken out of the batch.
+// Builds keys.
 void Worker::parse_batch(const WorkerPort& port, Batch& batch) noexcept {
   const RxContext rx{port.number, port.uplink, true,
                      shared_.tables.endpoints.load(std::memory_order_acquire)};
-  parse(batch.packets, batch.count, rx, batch.keys, batch.infos);
+  const uint32_t good = parse(batch.packets, batch.count, rx, batch.keys, batch.infos);
+  if (good != batch.count) take_out_bad(port, batch);
+}
+
+// Packets that may not go on are counted and taken out of the batch.
+void Worker::take_out_bad(const WorkerPort& port, Batch& batch) noexcept {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < batch.count; i++) {
     const PacketInfo& info = batch.infos[i];
+    EventRecord* const captured = std::exchange(batch.captured[i], nullptr);
     const bool host_has_it = port.uplink && info.outer_bytes == 0;
-    if (info.drop == DropReason::None && !host_has_it) [[likely]] {
-      if (kept != i) {
-        batch.packets[kept] = batch.packets[i];
-        batch.keys[kept] = batch.keys[i];
-        batch.infos[kept] = info;
-        batch.captured[kept] = batch.captured[i];
-      }
+    if (info.drop == DropReason::None && !host_has_it) {
+      batch.packets[kept] = batch.packets[i];
+      batch.keys[kept] = batch.keys[i];
+      batch.infos[kept] = info;
+      batch.captured[kept] = captured;
       kept++;
       continue;
     }
@@ -88,9 +107,9 @@ void Worker::parse_batch(const WorkerPort& port, Batch& batch) noexcept {
       continue;
     }
     drop(context_, batch.packets[i], info.drop);
-    if (batch.captured[i] != nullptr) {
-      batch.captured[i]->verdict = 2;
-      batch.captured[i]->drop_reason = static_cast<uint32_t>(info.drop);
+    if (captured != nullptr) {
+      captured->verdict = 2;
+      captured->drop_reason = static_cast<uint32_t>(info.drop);
     }
   }
   batch.count = kept;

@@ -5,6 +5,7 @@
 // (tunnel, connection state) come from what the worker remembered.
 
 #include <cstring>
+#include <utility>
 
 #include "datapath/worker.h"
 
@@ -21,18 +22,20 @@ constexpr uint8_t tries_max = 3;
 void Worker::ask(Batch& batch) noexcept {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < batch.count; i++) {
-    if (batch.flows[i] == 0) [[unlikely]] {
+    EventRecord* const captured = std::exchange(batch.captured[i], nullptr);
+    if (batch.flows[i] == 0) {
       ask_one(batch.packets[i], batch.keys[i], batch.infos[i], 0);
-      if (batch.captured[i] != nullptr) batch.captured[i]->verdict = 1;
+      if (captured != nullptr) captured->verdict = 1;
       continue;
     }
     if (kept != i) {
       batch.packets[kept] = batch.packets[i];
       batch.keys[kept] = batch.keys[i];
       batch.infos[kept] = batch.infos[i];
+      batch.hashes[kept] = batch.hashes[i];
       batch.flows[kept] = batch.flows[i];
-      batch.captured[kept] = batch.captured[i];
     }
+    batch.captured[kept] = captured;
     kept++;
   }
   batch.count = kept;
@@ -106,7 +109,7 @@ void Worker::answer(const Outstanding& outstanding, const UpcallRecord& verdict,
   switch (static_cast<VerdictKind>(verdict.verdict_kind)) {
     case VerdictKind::Flow:
       if (outstanding.copy != 0) return frames_.free(packet);
-      return run_flow(flow, &packet, &key, &info, 1);
+      return run_flow(flow, packet, key, info);
     case VerdictKind::Once:
       return run_once_actions(verdict, packet, key, info);
     case VerdictKind::Retry:
@@ -132,7 +135,7 @@ void Worker::run_once_actions(const UpcallRecord& verdict, Packet& packet, const
     memcpy(program.words, verdict.inline_actions, program.count * sizeof(uint32_t));
   if (program.count > inline_action_words_max || !validate(program.words, program.count))
     return drop(context_, packet, DropReason::BadVerdict);
-  execute(context_, program, {&packet, &key, &info, 1});
+  execute(context_, program, packet, key, info);
 }
 
 // A follower, or a packet whose flow exists already: looked up like any other.
@@ -140,7 +143,7 @@ void Worker::try_again(const Outstanding& outstanding, Packet& packet, FlowKey& 
                        PacketInfo& info) noexcept {
   key.ct_state = 0;  // as parse leaves it; classify() asks again
   const uint32_t flow = classify(packet, key, info);
-  if (flow != 0) return run_flow(flow, &packet, &key, &info, 1);
+  if (flow != 0) return run_flow(flow, packet, key, info);
   if (outstanding.tries == tries_max) return drop(context_, packet, DropReason::NoVerdict);
   counter(WorkerCounter::Misses)++;
   ask_one(packet, key, info, static_cast<uint8_t>(outstanding.tries + 1));

@@ -10,11 +10,26 @@ namespace vtep {
 void Worker::drain(uint32_t number) noexcept {
   WorkerPort& port = *by_number_[number];
   Lane& lane = port.lane;
+  if (lane.unfinished) [[unlikely]]
+    drain_unfinished(port);
+  else
+    send(port, lane.packets, lane.count);
+  lane.count = 0;
+  lane.unfinished = false;
+  for (uint32_t i = 0; i < active_count_; i++) {
+    if (active_[i] != number) continue;
+    active_[i] = active_[--active_count_];
+    break;
+  }
+}
+
+void Worker::drain_unfinished(WorkerPort& port) noexcept {
+  const Lane& lane = port.lane;
   uint32_t ready = 0;
   Finished counts;
   for (uint32_t i = 0; i < lane.count; i++) {
     const Packet& packet = lane.packets[i];
-    if (port_takes(lane.can, packet.offload)) [[likely]] {
+    if (port_takes(lane.can, packet.offload)) {
       finished_[ready++] = packet;
     } else {
       Packet whose;
@@ -30,14 +45,8 @@ void Worker::drain(uint32_t number) noexcept {
     }
   }
   if (ready != 0) send(port, finished_, ready);
-  port_counter(number, PortCounter::TxSegments) += counts.segments;
-  port_counter(number, PortCounter::Checksums) += counts.checksums;
-  lane.count = 0;
-  for (uint32_t i = 0; i < active_count_; i++) {
-    if (active_[i] != number) continue;
-    active_[i] = active_[--active_count_];
-    break;
-  }
+  port_counter(port.number, PortCounter::TxSegments) += counts.segments;
+  port_counter(port.number, PortCounter::Checksums) += counts.checksums;
 }
 
 void Worker::drain_all() noexcept {

@@ -75,22 +75,28 @@ inline uint64_t hash_whole_key(const FlowKey& key, const HashSecret& secret) noe
   return hash_detail::hash_pairs<7>(&key, secret);
 }
 
+// Entropy of fragments: those behind the first have no ports, so ports do not count in any of them.
+inline uint64_t fragment_entropy(const FlowKey& key, const HashSecret& secret) noexcept {
+  FlowKey plain = key;
+  plain.ip_frag = frag_none;
+  plain.ct_state = 0;
+  plain.tp_src = plain.tp_dst = Be16{};
+  return hash_exact_key(plain, secret);
+}
+
 // 64 bits for the outer UDP source port and ECMP: the same for all packets of one direction of a
-// connection, whatever the tables know of it (ct_state does not count). push_tunnel() takes 14
-// bits. Fragments have no ports behind the first, so ports do not count in any of them.
+// connection that come in by one port, whatever the tables know of it (ct_state does not count).
+// push_tunnel() takes 14 bits. For all but fragments it is the hash that the exact cache has
+// computed already.
 inline uint64_t flow_entropy(const FlowKey& key, const HashSecret& secret) noexcept {
-  using hash_detail::load_word;
-  using hash_detail::product;
-  const uint64_t ports = key.ip_frag == frag_none ? load_word(&key, 4) & 0xffffffffu : 0;
-  const uint64_t addresses = uint64_t{key.ip_src.raw} << 32 | key.ip_dst.raw;
-  hash_detail::Wide sum = product(addresses + secret.words[0], ports + secret.words[1]);
-  sum += product(load_word(&key, 6) + secret.words[2], load_word(&key, 7) + secret.words[3]);
-  sum += product(load_word(&key, 8) + secret.words[4], load_word(&key, 9) + secret.words[5]);
-  uint64_t macs[2] = {key.ip_proto, key.eth_type.raw};
-  memcpy(reinterpret_cast<uint8_t*>(&macs[0]) + 2, key.eth_dst.data(), 6);
-  memcpy(reinterpret_cast<uint8_t*>(&macs[1]) + 2, key.eth_src.data(), 6);
-  sum += product(macs[0] + secret.words[6], macs[1] + secret.words[7]);
-  return hash_detail::finish(sum, secret.words[HashSecret::word_count - 1]);
+  if (key.ip_frag != frag_none) return fragment_entropy(key, secret);
+  FlowKey untracked = key;
+  untracked.ct_state = 0;
+  return hash_exact_key(untracked, secret);
+}
+inline uint64_t flow_entropy(const FlowKey& key, const HashSecret& secret,
+                             uint64_t exact_hash) noexcept {
+  return key.ip_frag == frag_none ? exact_hash : fragment_entropy(key, secret);
 }
 
 // 14 bits for a source port of 49152 + n (RFC 7348 section 5).

@@ -1,11 +1,10 @@
 // flow/parse.cpp — the loop over a burst, Ethernet, ARP, IPv4 and L4.
 //
-// Why:    the straight road (untagged IPv4, no options, no fragment, TCP or UDP) is inlined into
-// one
-//         function with one well-predicted branch per check; all else is behind a call.
+// Why:    the straight road is parse_straight.h's; here is all else, and every flaw's name.
 #include "flow/parse.h"
 
 #include "flow/parse_steps.h"
+#include "flow/parse_straight.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
 
@@ -230,12 +229,16 @@ namespace {
 
 constexpr uint32_t prefetch_ahead = 6;  // packets; their headers come from L3 or memory
 
-void parse_plain(Packet& packet, const RxContext& context, FlowKey& key,
-                 PacketInfo& info) noexcept {
+inline void parse_plain(Packet& packet, const RxContext& context, FlowKey& key,
+                        PacketInfo& info) noexcept {
+  const Ingress from{context.in_port};
+  const Step step{packet.data, packet.length, context.verify_checksums, key, info};
+  if (!packet.offload.any() && parse_straight(step, from)) [[likely]]
+    return;
   memset(static_cast<void*>(&key), 0, sizeof key);
   info = PacketInfo{};
   key.in_port = context.in_port;
-  info.drop = parse_frame_inline({packet.data, packet.length, context.verify_checksums, key, info});
+  info.drop = parse_frame_inline(step);
   if (packet.offload.any() && info.drop == DropReason::None) [[unlikely]]
     info.drop = check_offload(packet, key, info);
 }
@@ -244,8 +247,9 @@ void parse_plain(Packet& packet, const RxContext& context, FlowKey& key,
 
 }  // namespace parse_steps
 
-void parse(Packet* packets, uint32_t count, const RxContext& context, FlowKey* keys,
-           PacketInfo* infos) noexcept {
+uint32_t parse(Packet* packets, uint32_t count, const RxContext& context, FlowKey* keys,
+               PacketInfo* infos) noexcept {
+  uint32_t good = 0;
   for (uint32_t i = 0; i < count; ++i) {
     if (i + parse_steps::prefetch_ahead < count) {
       const uint8_t* ahead = packets[i + parse_steps::prefetch_ahead].data;
@@ -254,13 +258,13 @@ void parse(Packet* packets, uint32_t count, const RxContext& context, FlowKey* k
     }
     if (!context.uplink) {
       parse_steps::parse_plain(packets[i], context, keys[i], infos[i]);
+      good += infos[i].drop == DropReason::None;
       continue;
     }
-    memset(static_cast<void*>(&keys[i]), 0, sizeof keys[i]);
-    infos[i] = PacketInfo{};
-    keys[i].in_port = context.in_port;
-    infos[i].drop = parse_steps::parse_uplink(packets[i], context, keys[i], infos[i]);
+    parse_steps::parse_uplink(packets[i], context, keys[i], infos[i]);
+    good += infos[i].drop == DropReason::None && infos[i].outer_bytes != 0;
   }
+  return good;
 }
 
 }  // namespace vtep

@@ -8,7 +8,9 @@
 // Limits: two VLAN tags, eight IPv6 extension headers.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 
 #include "base/drop_reasons.h"
 #include "base/limits.h"
@@ -27,13 +29,34 @@ constexpr uint16_t geneve_port_default = 6081;
 constexpr uint16_t geneve_option_class = 0xff56;
 constexpr uint8_t geneve_option_type = 0x01;
 
+// An address of the underlay as two native words of its 16 bytes, for registers; IPv4 addresses are
+// v4-mapped (::ffff:a.b.c.d).
+struct AddressWords {
+  uint64_t high;
+  uint64_t low;
+  bool operator==(const AddressWords&) const noexcept = default;
+
+  static AddressWords of(const uint8_t* ipv6) noexcept {
+    AddressWords words;
+    memcpy(&words.high, ipv6, 8);
+    memcpy(&words.low, ipv6 + 8, 8);
+    return words;
+  }
+  static AddressWords of(const Ipv6Bytes& ipv6) noexcept { return of(ipv6.data()); }
+  static AddressWords mapped(Be32 ipv4) noexcept {
+    constexpr bool little = std::endian::native == std::endian::little;
+    const uint64_t address = ipv4.raw;
+    return {0, little ? 0xffff0000u | address << 32 : uint64_t{0xffff} << 32 | address};
+  }
+};
+
 // What parse needs to know of the tunnels. Lookups are wait-free.
 class TunnelEndpoints {
  public:
-  // Is (address, UDP port) one of ours? IPv4 addresses are v4-mapped (::ffff:a.b.c.d).
-  bool ours(const Ipv6Bytes& address, Be16 udp_port, Encap& encap) const noexcept;
+  // Is (address, UDP port) one of ours?
+  bool ours(AddressWords address, Be16 udp_port, Encap& encap) const noexcept;
   // Number of the tunnel whose remote VTEP has this address; 0: unknown.
-  uint16_t tunnel_of(const Ipv6Bytes& address) const noexcept;
+  uint16_t tunnel_of(AddressWords address) const noexcept;
   // Whether a network of the model has this VNI, and with which encapsulation.
   enum class VniKind : uint8_t { Unknown = 0, Vxlan = 1, Geneve = 2 };
   VniKind network(uint32_t vni) const noexcept;
@@ -95,8 +118,9 @@ struct RxContext {
 // it, since the host's own stack has its copy. ECN is combined as RFC 6040 section 4.2 demands, on
 // the inner header, with its checksum. A superpacket of outer datagrams (UDP_GRO) must have been
 // split before (see gso.h); one whose unfinished checksum and GSO type are the inner packet's (a
-// sender on this machine) is opened and stays a superpacket.
-void parse(Packet* packets, uint32_t count, const RxContext& context, FlowKey* keys,
+// sender on this machine) is opened and stays a superpacket. Returns how many packets may go on: no
+// drop reason, and on an uplink, opened.
+uint32_t parse(Packet* packets, uint32_t count, const RxContext& context, FlowKey* keys,
            PacketInfo* infos) noexcept;
 
 }  // namespace vtep

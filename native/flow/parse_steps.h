@@ -2,8 +2,7 @@
 //
 // Why:    each step returns a verdict: DropReason::None means "go on", anything else ends the
 // packet.
-//         The common packet (Ethernet, IPv4, TCP or UDP) stays inside parse.cpp; rare headers are
-//         out of line so that they cost it nothing.
+//         The common packet (parse_straight.h) takes none of them.
 #pragma once
 
 #include <cstdint>
@@ -40,9 +39,9 @@ DropReason parse_icmpv6(const Step& step, uint32_t at, uint32_t end) noexcept;
 // step could tell from an Internet checksum.
 DropReason check_offload(Packet& packet, const FlowKey& key, const PacketInfo& info) noexcept;
 
-// An uplink frame: outer headers, tunnel header, then parse_frame() on the inner frame. Sets
-// info.outer_bytes when it was a tunnel packet for us; else the packet is left as it was.
-DropReason parse_uplink(Packet& packet, const RxContext& context, FlowKey& key,
-                        PacketInfo& info) noexcept;
+// An uplink frame: outer headers, tunnel header, then the inner frame. Fills key and info; sets
+// info.outer_bytes when it was a tunnel packet for us, else the packet is left as it was.
+void parse_uplink(Packet& packet, const RxContext& context, FlowKey& key,
+                  PacketInfo& info) noexcept;
 
 }  // namespace vtep::parse_steps

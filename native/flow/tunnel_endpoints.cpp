@@ -17,28 +17,21 @@ namespace {
 constexpr uint32_t tunnel_slots = 2 * tunnel_max;
 static_assert((tunnel_slots & (tunnel_slots - 1)) == 0);
 
-uint64_t load64(const uint8_t* bytes) noexcept {
-  uint64_t value;
-  memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
 // The keys come from the model, not from packets, so the hash need not be keyed.
 uint32_t spread(uint64_t value) noexcept {
   return static_cast<uint32_t>((value * 0x9e3779b97f4a7c15ull) >> 40);
 }
 
-uint32_t spread(const Ipv6Bytes& address) noexcept {
-  const uint64_t high = load64(address.data());
-  return spread(load64(address.data() + 8) ^ (high << 7 | high >> 57));
+uint32_t spread(AddressWords address) noexcept {
+  return spread(address.low ^ (address.high << 7 | address.high >> 57));
 }
 
 }  // namespace
 
-bool TunnelEndpoints::ours(const Ipv6Bytes& address, Be16 udp_port, Encap& encap) const noexcept {
+bool TunnelEndpoints::ours(AddressWords address, Be16 udp_port, Encap& encap) const noexcept {
   for (uint32_t i = 0; i < endpoint_count_; ++i) {
     const Endpoint& endpoint = endpoints_[i];
-    if (memcmp(&endpoint.address, &address, sizeof address) != 0) continue;
+    if (AddressWords::of(endpoint.address) != address) continue;
     if (udp_port == endpoint.vxlan_port) {
       encap = Encap::Vxlan;
       return true;
@@ -51,10 +44,10 @@ bool TunnelEndpoints::ours(const Ipv6Bytes& address, Be16 udp_port, Encap& encap
   return false;
 }
 
-uint16_t TunnelEndpoints::tunnel_of(const Ipv6Bytes& address) const noexcept {
+uint16_t TunnelEndpoints::tunnel_of(AddressWords address) const noexcept {
   uint32_t slot = spread(address) % tunnel_slots;
   while (tunnels_[slot].number != 0) {
-    if (memcmp(&tunnels_[slot].remote, &address, sizeof address) == 0) return tunnels_[slot].number;
+    if (AddressWords::of(tunnels_[slot].remote) == address) return tunnels_[slot].number;
     slot = (slot + 1) % tunnel_slots;
   }
   return 0;
@@ -83,7 +76,7 @@ void TunnelEndpoints::set_tunnel(uint16_t number, const Ipv6Bytes& remote) {
     throw Error("ERR_LIMIT", "tunnel number " + std::to_string(number) + " is not in 1.." +
                                  std::to_string(tunnel_max - 1));
   }
-  uint32_t slot = spread(remote) % tunnel_slots;
+  uint32_t slot = spread(AddressWords::of(remote)) % tunnel_slots;
   while (tunnels_[slot].number != 0 &&
          memcmp(&tunnels_[slot].remote, &remote, sizeof remote) != 0) {
     slot = (slot + 1) % tunnel_slots;

@@ -3,7 +3,7 @@
 // Why:    memory is reserved whole and touched on first use: an idle datapath costs no RAM. The
 //         pool's stacks hand out low frame numbers first, so that what is touched stays small and
 //         warm.
-// Thread: the mutex is taken once per slab (64 small or 4 large frames), never per packet.
+// Thread: the mutex is taken once per slab (256 small or 4 large frames), never per packet.
 #include "packet/frame_pool.h"
 
 #include <sys/mman.h>
@@ -152,9 +152,6 @@ FrameId FrameCache::alloc(bool large) noexcept {
   return small_count_ == 0 ? no_frame : small_[--small_count_];
 }
 
-FrameId FrameCache::alloc_small() noexcept { return alloc(false); }
-FrameId FrameCache::alloc_large() noexcept { return alloc(true); }
-
 uint32_t FrameCache::alloc_small(FrameId* frames, uint32_t count) noexcept {
   uint32_t filled = 0;
   while (filled < count) {
@@ -165,7 +162,7 @@ uint32_t FrameCache::alloc_small(FrameId* frames, uint32_t count) noexcept {
   return filled;
 }
 
-void FrameCache::free(FrameId frame) noexcept {
+void FrameCache::give_back(FrameId frame) noexcept {
   if (frame == no_frame) return;
   if (frame.large()) {
     if (large_count_ == std::size(large_)) {
@@ -175,18 +172,17 @@ void FrameCache::free(FrameId frame) noexcept {
     large_[large_count_++] = frame;
     return;
   }
-  if (small_count_ == std::size(small_)) {
+  if (small_count_ == stock_frames) {
     small_count_ -= slab_frames;
     pool_.give(small_ + small_count_, slab_frames);
   }
   small_[small_count_++] = frame;
 }
 
-Packet FrameCache::make(uint32_t length) noexcept {
+Packet FrameCache::make_large(uint32_t length) noexcept {
   Packet packet;
-  const bool large = length > small_frame_bytes - frame_headroom;
   if (length > large_frame_bytes - frame_headroom) return packet;
-  packet.frame = alloc(large);
+  packet.frame = alloc(true);
   if (packet.frame == no_frame) return packet;
   packet.data = pool_.base(packet.frame) + frame_headroom;
   packet.length = length;

@@ -20,7 +20,7 @@ namespace vtep {
 struct FramePoolConfig {
   uint32_t small_count = 16384;  // frames of small_frame_bytes
   uint32_t large_count = 256;    // frames of large_frame_bytes
-  bool huge_pages = false;       // ask for transparent huge pages (madvise), never demanded
+  bool huge_pages = true;        // ask for transparent huge pages (madvise), never demanded
 };
 
 class FramePool {
@@ -56,42 +56,93 @@ class FramePool {
   std::unique_ptr<State> state_;
 };
 
+// Where a short packet begins in its small frame, behind the headroom. Frames lie 2048 bytes apart,
+// so packets that all began at one offset would fight for two of the 64 sets of an L1 cache; a
+// colour of 0 to 15 lines, by the frame's number, spreads them over all. Long packets have none.
+constexpr uint32_t frame_colour(FrameId frame, uint32_t length) noexcept {
+  constexpr uint32_t colours = 16;
+  constexpr uint32_t spread_bytes = colours * cache_line_bytes;
+  if (length > small_frame_bytes - frame_headroom - spread_bytes) return 0;
+  return (frame.index() / 2 % colours) * cache_line_bytes;
+}
+
 // One worker's stock. alloc/free are a few instructions; every slab_frames-th goes to the pool.
 class FrameCache {
  public:
-  explicit FrameCache(FramePool& pool) noexcept : pool_(pool) {}
+  explicit FrameCache(FramePool& pool) noexcept
+      : pool_(pool), small_memory_(pool.small_memory()) {}
   ~FrameCache();  // gives everything back
   FrameCache(const FrameCache&) = delete;
   FrameCache& operator=(const FrameCache&) = delete;
 
   FramePool& pool() const noexcept { return pool_; }
   // no_frame when the pool is empty too.
-  FrameId alloc_small() noexcept;
-  FrameId alloc_large() noexcept;
+  FrameId alloc_small() noexcept {
+    if (small_count_ == 0) [[unlikely]]
+      return alloc(false);
+    return small_[--small_count_];
+  }
+  FrameId alloc_large() noexcept { return alloc(true); }
   // All or nothing is not promised: returns how many were filled.
   uint32_t alloc_small(FrameId* frames, uint32_t count) noexcept;
-  void free(FrameId frame) noexcept;
+  void free(FrameId frame) noexcept {
+    static_assert(no_frame.raw < FrameId::large_bit);  // so one comparison tells small frames
+    if (frame.raw >= no_frame.raw || small_count_ == stock_frames) [[unlikely]]
+      return give_back(frame);
+    small_[small_count_++] = frame;
+  }
   void free(const Packet& packet) noexcept {
     if (packet.frame != no_frame) free(packet.frame);
   }
   // A new packet with frame_headroom before data; length is set, bytes are not. The frame is small
   // if `length` fits, else large. On exhaustion, frame == no_frame and data == nullptr.
-  Packet make(uint32_t length) noexcept;
+  Packet make(uint32_t length) noexcept {
+    if (length > small_frame_bytes - frame_headroom) return make_large(length);
+    Packet packet;
+    make_small(length, packet);
+    return packet;
+  }
+  // make() in place, for lengths that fit into a small frame; sets all of the packet but in_port.
+  // Field by field: a Packet that is built elsewhere and moved here stalls on its own stores.
+  bool make_small(uint32_t length, Packet& packet) noexcept {
+    const FrameId frame = alloc_small();
+    packet.offload = Offload{};
+    packet.frame = frame;
+    if (frame == no_frame) [[unlikely]] {
+      packet.data = nullptr;
+      packet.length = 0;
+      return false;
+    }
+    packet.data = small_memory_ + size_t{frame.raw} * small_frame_bytes + frame_headroom +
+                  frame_colour(frame, length);
+    packet.length = length;
+    return true;
+  }
   // A copy with its own frame, same offload state and in_port. Exhaustion as in make().
   Packet clone(const Packet& packet) noexcept;
 
-  static constexpr uint32_t slab_frames = 64;
+  static constexpr uint32_t slab_frames = 256;  // a full burst
 
  private:
   FrameId alloc(bool large) noexcept;
+  void give_back(FrameId frame) noexcept;
+  Packet make_large(uint32_t length) noexcept;
+
+  static constexpr uint32_t stock_frames = 2 * slab_frames;
 
   FramePool& pool_;
-  FrameId small_[2 * slab_frames];  // stack of free small frames
+  uint8_t* const small_memory_;     // of the pool
+  FrameId small_[stock_frames];     // stack of free small frames
   uint32_t small_count_ = 0;
   FrameId large_[8];                // large ones are few: trade them in fours
   uint32_t large_count_ = 0;
 };
 
+// Room before packet.data in a small frame, whose memory is aligned to its size.
+inline uint32_t small_headroom(const Packet& packet) noexcept {
+  static_assert((small_frame_bytes & (small_frame_bytes - 1)) == 0);
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(packet.data) & (small_frame_bytes - 1));
+}
 // Room before packet.data, given its pool.
 inline uint32_t headroom(const FramePool& pool, const Packet& packet) noexcept {
   return static_cast<uint32_t>(packet.data - pool.base(packet.frame));

@@ -38,7 +38,7 @@ struct Offload {
   uint16_t checksum_offset = 0;    // from checksum_start to the 16-bit field
 
   constexpr bool any() const noexcept {
-    return (flags & offload_needs_checksum) != 0 || gso_type != GsoType::None;
+    return ((flags & offload_needs_checksum) | static_cast<uint8_t>(gso_type)) != 0;
   }
   constexpr bool operator==(const Offload&) const noexcept = default;
 };

@@ -18,6 +18,51 @@
 
 namespace vtep {
 
+namespace {
+
+constexpr uint32_t copy_block_bytes = 64;
+// Short enough that whole blocks of it stay inside a small frame, wherever it begins there.
+constexpr uint32_t short_template_bytes = 512;
+
+constexpr uint32_t whole_blocks(size_t bytes) noexcept {
+  return static_cast<uint32_t>((bytes + copy_block_bytes - 1) / copy_block_bytes *
+                               copy_block_bytes);
+}
+
+// Templates end to end in one memory, each in whole blocks, as a ring of a device has them: a
+// million of them in turn are read as a stream.
+struct LoopTemplates {
+  struct Place {
+    uint32_t block = 0;   // first block
+    uint32_t length = 0;  // bytes
+    Offload offload;
+  };
+  std::vector<uint8_t> bytes;
+  std::vector<Place> places;
+  uint32_t burst = batch_max;  // packets at a time
+
+  LoopTemplates() = default;
+  LoopTemplates(const std::vector<MemoryPacket>& packets, uint32_t burst_packets)
+      : burst(burst_packets) {
+    size_t blocks = 0;
+    for (const MemoryPacket& packet : packets)
+      blocks += whole_blocks(packet.bytes.size()) / copy_block_bytes;
+    bytes.resize(blocks * copy_block_bytes);
+    blocks = 0;
+    for (const MemoryPacket& packet : packets) {
+      const auto length = static_cast<uint32_t>(packet.bytes.size());
+      places.push_back({static_cast<uint32_t>(blocks), length, packet.offload});
+      memcpy(bytes.data() + blocks * copy_block_bytes, packet.bytes.data(), length);
+      blocks += whole_blocks(length) / copy_block_bytes;
+    }
+  }
+  const uint8_t* at(const Place& place) const noexcept {
+    return bytes.data() + size_t{place.block} * copy_block_bytes;
+  }
+};
+
+}  // namespace
+
 // What the test's thread and the workers share.
 struct MemoryChannel {
   Fd doorbell;                          // readable while `injected` is not empty, or always (loop)
@@ -29,8 +74,7 @@ struct MemoryChannel {
   std::atomic<uint64_t> sent{0};
   std::atomic<uint64_t> sent_bytes{0};
   std::atomic<bool> sink{false};        // count and free
-  std::vector<MemoryPacket> templates;  // set before the queues open, then constant
-  uint32_t burst = batch_max;           // likewise: templates that arrive together
+  LoopTemplates loop;                   // set before the queues open, then constant
 };
 
 namespace {
@@ -69,18 +113,21 @@ class MemoryQueue final : public PortQueue {
   int rx_fd() const noexcept override { return receives_ ? channel_->doorbell.get() : -1; }
   bool pending() const noexcept override {
     return receives_ &&
-           (!channel_->templates.empty() || channel_->waiting.load(std::memory_order_relaxed) != 0);
+           (!channel_->loop.places.empty() ||
+            channel_->waiting.load(std::memory_order_relaxed) != 0);
   }
 
  private:
   bool copy(FrameCache& frames, const MemoryPacket& from, Packet& to) noexcept;
+  bool fill(FrameCache& frames, const uint8_t* from, const LoopTemplates::Place& place,
+            Packet& to) noexcept;
   uint32_t rx_loop(FrameCache& frames, Packet* packets, uint32_t max) noexcept;
   void keep(FrameCache& frames, const Packet* packets, uint32_t count) noexcept;
 
   std::shared_ptr<MemoryChannel> channel_;
   const uint32_t port_number_;
   const bool receives_;
-  size_t next_template_ = 0;
+  size_t next_place_ = 0;
 };
 
 bool MemoryQueue::copy(FrameCache& frames, const MemoryPacket& from, Packet& to) noexcept {
@@ -95,13 +142,37 @@ bool MemoryQueue::copy(FrameCache& frames, const MemoryPacket& from, Packet& to)
   return true;
 }
 
+// A short template is copied in whole blocks: what follows it in its frame is nobody's.
+inline bool MemoryQueue::fill(FrameCache& frames, const uint8_t* from,
+                              const LoopTemplates::Place& place, Packet& to) noexcept {
+  const bool is_short = place.length <= short_template_bytes;
+  if (is_short) [[likely]]
+    frames.make_small(place.length, to);
+  else
+    to = frames.make(place.length);
+  if (to.frame == no_frame) [[unlikely]] {
+    ++stats.drops[static_cast<uint32_t>(DropReason::NoFrames)];
+    return false;
+  }
+  if (is_short) [[likely]] {
+    for (uint32_t block = 0; block < place.length; block += copy_block_bytes)
+      memcpy(to.data + block, from + block, copy_block_bytes);
+  } else {
+    memcpy(to.data, from, place.length);
+  }
+  to.offload = place.offload;
+  to.in_port = port_number_;
+  return true;
+}
+
 uint32_t MemoryQueue::rx_loop(FrameCache& frames, Packet* packets, uint32_t max) noexcept {
-  const std::vector<MemoryPacket>& templates = channel_->templates;
-  max = std::min(max, channel_->burst);
+  const LoopTemplates& loop = channel_->loop;
+  const uint32_t wanted = std::min(max, loop.burst);
   uint32_t count = 0;
-  while (count < max && copy(frames, templates[next_template_], packets[count])) {
-    ++count;
-    if (++next_template_ == templates.size()) next_template_ = 0;
+  for (; count < wanted; ++count) {
+    const LoopTemplates::Place& place = loop.places[next_place_];
+    if (!fill(frames, loop.at(place), place, packets[count])) break;
+    if (++next_place_ == loop.places.size()) next_place_ = 0;
   }
   channel_->received.fetch_add(count, std::memory_order_relaxed);
   return count;
@@ -109,7 +180,7 @@ uint32_t MemoryQueue::rx_loop(FrameCache& frames, Packet* packets, uint32_t max)
 
 uint32_t MemoryQueue::rx_burst(FrameCache& frames, Packet* packets, uint32_t max) noexcept {
   if (!receives_) return 0;
-  if (!channel_->templates.empty()) return rx_loop(frames, packets, max);
+  if (!channel_->loop.places.empty()) return rx_loop(frames, packets, max);
   if (channel_->waiting.load(std::memory_order_acquire) == 0) return 0;
   const std::lock_guard lock(channel_->mutex);
   uint32_t count = 0;
@@ -178,14 +249,16 @@ MemoryPortCounts memory_port_counts(const std::string& name) {
   return {channel->received, channel->sent, channel->sent_bytes, channel->waiting};
 }
 
-void memory_port_loop(const std::string& name, std::vector<MemoryPacket> templates,
+void memory_port_loop(const std::string& name, const std::vector<MemoryPacket>& templates,
                       uint32_t burst) {
   for (const MemoryPacket& packet : templates) check_length(packet);
+  if (burst == 0 || burst > batch_max)
+    throw Error("ERR_LIMIT", "a burst of " + std::to_string(burst) +
+                                 " packets: memory ports give 1 to " + std::to_string(batch_max));
   const auto channel = find_channel(name);
-  channel->templates = std::move(templates);
-  channel->burst = burst;
+  channel->loop = LoopTemplates(templates, burst);
   channel->sink = true;
-  if (!channel->templates.empty()) ring(*channel);
+  if (!templates.empty()) ring(*channel);
 }
 
 void memory_port_sink(const std::string& name, bool sink) { find_channel(name)->sink = sink; }

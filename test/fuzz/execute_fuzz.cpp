@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "action/execute.h"
+#include "action/straight.h"
 #include "action/tunnel.h"
 #include "base/assert.h"
 #include "packet/gro.h"
@@ -206,7 +207,9 @@ void run_one(World& world, Input input) {
   parse(&packet, 1, RxContext{1, false, false, nullptr}, &key, &info);
   if (info.drop != DropReason::None) return world.frames.free(packet);
   key.tunnel_src = static_cast<uint16_t>(tunnel);
-  execute(context, program, {&packet, &key, &info, 1});
+  const uint64_t entropy = flow_entropy(key, context.entropy_secret);
+  if (!go_straight(context, straight_way(context, program), packet, info, entropy))
+    execute(context, program, packet, key, info);
   world.sink.flush();
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "action/execute.h"
+#include "action/straight.h"
 #include "action/tunnel.h"
 #include "flow/parse.h"
 #include "packet/frame_pool.h"
@@ -141,6 +142,7 @@ class World {
   std::vector<MeterState> meters;
   TunnelEntry entries[5];
   ExecuteContext context;
+  bool may_go_straight = true;  // false: every packet is execute()'s
 
  private:
   uint32_t small_frames_;

@@ -24,6 +24,46 @@ TEST(Execute, OneOutputMovesThePacketAndSeveralCopyIt) {
   EXPECT_EQ(world.leaked(), 0u);
 }
 
+std::vector<FrameSpec> all_sorts() {
+  std::vector<FrameSpec> specs;
+  for (const uint8_t proto : {6, 17, 1, 132})
+    for (const uint32_t payload : {0u, 1u, 100u, 1300u, 3000u})
+      for (const bool ipv6 : {false, true})
+        for (const bool df : {false, true}) {
+          FrameSpec spec;
+          spec.ipv6 = ipv6;
+          spec.proto = ipv6 && proto == 1 ? uint8_t{58} : proto;
+          spec.payload = payload;
+          spec.df = df;
+          spec.tos = static_cast<uint8_t>(payload % 251);
+          spec.tcp_flags = payload == 0 ? 0x02 : 0x10;
+          spec.mss = proto == 6 && payload == 0 ? 1460 : 0;
+          specs.push_back(spec);
+        }
+  return specs;
+}
+
+TEST(Straight, WhatGoesStraightLeavesAsExecuteSendsIt) {
+  World straight;
+  World stepwise;
+  stepwise.may_go_straight = false;
+  stepwise.context.entropy_secret = straight.context.entropy_secret;
+  for (const FrameSpec& spec : all_sorts()) {
+    for (const uint32_t tunnel : {tunnel_v4, tunnel_v6, tunnel_geneve}) {
+      straight.run(enforce_mtu(1400, tunnel) + output_tunnel(tunnel, 0x123456, 9), build(spec));
+      stepwise.run(enforce_mtu(1400, tunnel) + output_tunnel(tunnel, 0x123456, 9), build(spec));
+    }
+    straight.run(enforce_mtu(1500) + output(2), build(spec));
+    stepwise.run(enforce_mtu(1500) + output(2), build(spec));
+    straight.run(output(1), build(spec));
+    stepwise.run(output(1), build(spec));
+  }
+  for (const uint32_t port : {1u, 2u, uplink}) EXPECT_EQ(straight.out(port), stepwise.out(port));
+  EXPECT_GT(straight.out(uplink).size(), 100u);
+  EXPECT_EQ(straight.port_drops, stepwise.port_drops);
+  EXPECT_EQ(straight.leaked() + stepwise.leaked(), 0u);
+}
+
 TEST(Execute, ProgramsThatSendNowhereAreNoOutput) {
   World world;
   world.run({}, build({}));

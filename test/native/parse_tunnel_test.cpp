@@ -293,8 +293,8 @@ TEST(TunnelEndpoints, hold_all_tunnels_and_networks_and_refuse_more) {
   for (uint32_t i = 1; i < tunnel_max; ++i)
     endpoints->set_tunnel(static_cast<uint16_t>(i), address4(0x0b000000 + i * 3));
   for (uint32_t i = 1; i < tunnel_max; ++i)
-    ASSERT_EQ(endpoints->tunnel_of(address4(0x0b000000 + i * 3)), i);
-  EXPECT_EQ(endpoints->tunnel_of(address4(0x0b000001)), 0);
+    ASSERT_EQ(endpoints->tunnel_of(AddressWords::of(address4(0x0b000000 + i * 3))), i);
+  EXPECT_EQ(endpoints->tunnel_of(AddressWords::of(address4(0x0b000001))), 0);
   EXPECT_THROW(endpoints->set_tunnel(0, address4(1)), Error);
   EXPECT_THROW(endpoints->set_tunnel(tunnel_max, address4(1)), Error);
   uint32_t vni = 0;

@@ -114,7 +114,9 @@ TEST(Tunnel, TheInnerMtuIsTheUnderlaysLessTheOverhead) {
 
 TEST(Tunnel, WhatCannotBePushedKeepsItsBytes) {
   World world;
-  Packet packet = packet_of(*world.frames, build({}));
+  FrameSpec spec;
+  spec.payload = 1200;  // begins right behind its headroom, which short packets need not
+  Packet packet = packet_of(*world.frames, build(spec));
   const Bytes before = bytes_of(packet);
   EXPECT_EQ(push_tunnel(world.pool, world.entries[tunnel_unresolved], {}, packet),
             DropReason::TunnelUnresolved);
@@ -125,7 +127,6 @@ TEST(Tunnel, WhatCannotBePushedKeepsItsBytes) {
   EXPECT_EQ(push_tunnel(world.pool, world.entries[tunnel_v4], {}, packet), DropReason::NoHeadroom);
   EXPECT_EQ(bytes_of(packet), grown);
   world.frames->free(packet);
-  FrameSpec spec;
   spec.payload = 65400;
   packet = packet_of(*world.frames, build(spec));
   EXPECT_EQ(push_tunnel(world.pool, world.entries[tunnel_geneve], {}, packet), DropReason::None);
