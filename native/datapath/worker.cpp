@@ -22,14 +22,23 @@ namespace vtep {
 
 bool Worker::breathe() noexcept {
   begin_breath();
-  uint32_t work = 0;
-  for (size_t i = 0; i < hot_.size(); i++) work += receive(*hot_[i]);
+  uint32_t work = receive_hot();
+  if (work == 0 && cold_count_ != 0) {
+    wake_ports();
+    work = receive_hot();
+  }
   work += take_verdicts();
   work += take_commands();
   drain_all();
   flush_ports();
   end_breath(work != 0);
   return work != 0;
+}
+
+uint32_t Worker::receive_hot() noexcept {
+  uint32_t work = 0;
+  for (size_t i = 0; i < hot_.size(); i++) work += receive(*hot_[i]);
+  return work;
 }
 
 void Worker::process(WorkerPort& port, Batch& batch) noexcept {

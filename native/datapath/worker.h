@@ -93,6 +93,7 @@ class Worker final : private TxStage,
   // worker.cpp: the loop.
   void loop() noexcept;
   bool breathe() noexcept;
+  uint32_t receive_hot() noexcept;
   void process(WorkerPort& port, Batch& batch) noexcept;
 
   // worker_rx.cpp: from the queue to keys.
@@ -218,6 +219,7 @@ class Worker final : private TxStage,
 
   uint64_t now_ns_ = 0;             // CLOCK_MONOTONIC at the breath's start
   uint64_t busy_ns_ = 0;            // when there was work last
+  uint64_t glanced_ns_ = 0;         // when epoll was asked last
   uint64_t second_ns_ = 0;          // when every_second() ran last
   uint64_t swept_ms_ = 0;           // when the tables were swept last
   uint32_t zones_version_ = 0;      // that exact entries were made under

@@ -21,7 +21,7 @@ namespace {
 constexpr uint64_t second_ns = 1000000000;
 constexpr int second_ms = 1000;
 constexpr uint32_t hot_bursts = 64;      // empty bursts after which a port goes back to epoll
-constexpr uint32_t glance_breaths = 4;   // a busy worker looks at its cold ports this often
+constexpr uint64_t glance_ns = 10000;    // a busy worker looks at its cold ports this often
 constexpr int ready_max = 64;            // descriptors that one epoll call reports
 constexpr uint32_t false_wakes_max = 256;  // empty bursts in a row of a port that epoll calls ready
 
@@ -37,12 +37,10 @@ void Worker::begin_breath() noexcept {
   shared_.grace.enter(number_);
   now_ns_ = monotonic_ns();
   context_.now_ns = now_ns_;
-  const uint64_t breath = counter(WorkerCounter::Breaths)++;
+  counter(WorkerCounter::Breaths)++;
   follow_ports();
   follow_zones();
-  const bool glance =
-      breath % glance_breaths == 0 || hot_.empty() || shared_.config.manual != 0;
-  if (cold_count_ != 0 && glance) wake_ports();
+  if (cold_count_ != 0 && now_ns_ - glanced_ns_ >= glance_ns) wake_ports();
 }
 
 void Worker::end_breath(bool worked) noexcept {
@@ -118,6 +116,7 @@ void Worker::cool(WorkerPort& port) noexcept {
 
 // Moves ports whose descriptor is ready to the hot ones.
 void Worker::wake_ports() noexcept {
+  glanced_ns_ = now_ns_;
   epoll_event ready[ready_max];
   const int count = epoll_wait(epoll_.get(), ready, ready_max, 0);
   for (int i = 0; i < count; i++) {
