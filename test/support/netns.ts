@@ -78,6 +78,7 @@ export class Lab {
   readonly directory: string;
   #namespaces = new Set<string>();
   #undo: Undo[] = [];
+  #reports: (() => Promise<string>)[] = [];
   #processes = new Set<ManagedProcess>();
   #closed = false;
   #atExit = () => this.#closeNow();
@@ -91,6 +92,17 @@ export class Lab {
   /** Registers a step to be undone; the last registered is undone first. */
   onClose(undo: Undo) {
     this.#undo.push(undo);
+  }
+
+  /** Registers what should be told of when the test has failed, before anything is undone. */
+  onFailure(report: () => Promise<string>) {
+    this.#reports.push(report);
+  }
+
+  /** What those who registered tell; one that cannot says why. */
+  async failureReport(): Promise<string> {
+    const said = this.#reports.map((report) => report().catch((error: unknown) => `${error}`));
+    return (await Promise.all(said)).join('\n');
   }
 
   /** A path in the lab's directory. */
@@ -243,14 +255,19 @@ export class Lab {
 
 /**
  * A lab for each test of the file or suite that calls this: `const lab = useLab();` then
- * `lab().namespace('h1')`. Closed after each test, whatever its outcome.
+ * `lab().namespace('h1')`. Closed after each test, whatever its outcome; a failed one says first
+ * what the daemons of the lab have dropped and logged.
  */
 export function useLab(): () => Lab {
   let current: Lab | undefined;
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
     const lab = current;
     current = undefined;
-    await lab?.close();
+    if (lab === undefined) return;
+    if (task.result?.state === 'fail') {
+      process.stdout.write(`${task.name}: failed\n${await lab.failureReport()}\n`);
+    }
+    await lab.close();
   });
   return () => (current ??= new Lab());
 }

@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import type { DropView } from '../../src/control/switch-api.ts';
 import type { Lab } from './netns.ts';
 import { alive, type ManagedProcess, run } from './process.ts';
 import type { TwoHosts, Underlay } from './topology.ts';
@@ -53,6 +54,7 @@ export class Vtepd {
       ].join('\n'),
     );
     lab.onClose(() => this.stopAll());
+    lab.onFailure(() => this.#report());
   }
 
   get pid(): number {
@@ -113,8 +115,27 @@ export class Vtepd {
 
   /** Packets that ended by a reason, on all ports. */
   async dropped(reason: string): Promise<number> {
-    const drops: { reason: string; packets: number }[] = await this.json('drops', '--all');
+    const drops: DropView[] = await this.json('drops', '--all');
     return drops.find((drop) => drop.reason === reason)?.packets ?? 0;
+  }
+
+  /** Every drop so far as text: how many packets, why, at which port. */
+  async #drops(): Promise<string[]> {
+    const drops: DropView[] = await this.json('drops');
+    return drops.flatMap(({ reason, ports }) =>
+      ports.map(({ port, packets }) => `${packets} of ${reason} at ${port}`),
+    );
+  }
+
+  /** Fails on any dropped packet, and says how many, why and at which ports. */
+  async expectNoDrops(): Promise<void> {
+    expect(await this.#drops(), `drops on ${this.host}`).toEqual([]);
+  }
+
+  async #report(): Promise<string> {
+    const drops = await this.#drops().catch((error: Error) => [error.message]);
+    const log = readFileSync(this.#log, 'utf8').trimEnd();
+    return `${this.host} dropped: ${drops.join(', ') || 'nothing'}\n${this.host} logged: ${log}`;
   }
 
   /** SIGKILL to the daemon alone: its datapath goes on. */
