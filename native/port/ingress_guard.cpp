@@ -125,7 +125,8 @@ struct IngressGuard::State {
 
   bool attach_tcx() noexcept;
   bool attach_clsact(int program) noexcept;
-  void remove_clsact() noexcept;
+  void remove_filter() noexcept;
+  void remove_qdisc() noexcept;
 };
 
 bool IngressGuard::State::attach_tcx() noexcept {
@@ -152,25 +153,28 @@ bool IngressGuard::State::attach_clsact(int program) noexcept {
   request.end(options);
   const int number = request.send();
   made_filter = number == 0;
-  if (number != 0) remove_clsact();
+  if (!made_filter) remove_qdisc();
   errno = number;
   return made_filter;
 }
 
 // The device may have gone by now, and the filter with it: there is nobody to tell.
-void IngressGuard::State::remove_clsact() noexcept {
-  if (made_filter) {
-    TcRequest request(RTM_DELTFILTER, 0, ifindex);
-    name_filter(request);
-    request.send();
-  }
-  if (made_qdisc) {
-    TcRequest request(RTM_DELQDISC, 0, ifindex);
-    request.tc().tcm_parent = TC_H_CLSACT;
-    request.tc().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-    request.send();
-  }
-  made_filter = made_qdisc = false;
+void IngressGuard::State::remove_filter() noexcept {
+  if (!made_filter) return;
+  TcRequest request(RTM_DELTFILTER, 0, ifindex);
+  name_filter(request);
+  request.send();
+  made_filter = false;
+}
+
+// The kernel takes the device out of service for that long: what is sent to it is lost.
+void IngressGuard::State::remove_qdisc() noexcept {
+  if (!made_qdisc) return;
+  TcRequest request(RTM_DELQDISC, 0, ifindex);
+  request.tc().tcm_parent = TC_H_CLSACT;
+  request.tc().tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+  request.send();
+  made_qdisc = false;
 }
 
 // Guards that are to go over to TCX, and the thread that does it while there are any.
@@ -223,7 +227,7 @@ class IngressGuard::Upgrades {
   static void upgrade(State& guard) noexcept {
     const std::lock_guard lock(guard.mutex);
     if (guard.closed || guard.network_namespace != namespace_inode()) return;
-    if (guard.attach_tcx()) guard.remove_clsact();
+    if (guard.attach_tcx()) guard.remove_filter();
   }
 
   std::mutex mutex_;
@@ -258,7 +262,8 @@ IngressGuard::IngressGuard(const std::string& device, uint32_t ifindex, IngressG
 IngressGuard::~IngressGuard() {
   const std::lock_guard lock(state_->mutex);
   state_->closed = true;
-  state_->remove_clsact();
+  state_->remove_filter();
+  state_->remove_qdisc();
   state_->link = Fd();
 }
 

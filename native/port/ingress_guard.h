@@ -10,7 +10,8 @@
 // Cost:   attaching by TCX waits for an RCU grace period, some 10 ms under the kernel's network
 //         lock, which a hundred ports would feel; clsact takes 1 ms. So `Auto` begins with clsact,
 //         and goes over to TCX as soon as no more ports are being added. There is always one of
-//         the two.
+//         the two. The empty clsact qdisc stays until the guard goes: taking it away stops the
+//         device for as long, and what the port sends meanwhile would be lost uncounted.
 #pragma once
 
 #include <cstdint>
