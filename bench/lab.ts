@@ -73,7 +73,7 @@ export class Lab {
         mtu: underlayMtu,
       });
     }
-    for (const group of objects.groups.values()) datapath.setGroup(group);
+    datapath.setGroups([...objects.groups.values()]);
   }
 
   /** One breath of the worker, then answers to all that it asked. */

@@ -37,13 +37,30 @@ const char* name_of(std::span<const Choice> choices, uint32_t value) {
   return "unknown";
 }
 
-// Every element of an array as Fields, with its index in the path.
+// Every element of an array, with its index in the path.
 template <typename Each>
-void for_each(const Napi::Value& value, const std::string& path, Each&& each) {
+void for_each_value(const Napi::Value& value, const std::string& path, Each&& each) {
   if (!value.IsArray()) refuse_value(value, path, "an array");
   const auto array = value.As<Napi::Array>();
   for (uint32_t i = 0; i < array.Length(); i++)
-    each(Fields(array.Get(i), path + "[" + std::to_string(i) + "]"));
+    each(array.Get(i), path + "[" + std::to_string(i) + "]");
+}
+
+// The same for an array of objects.
+template <typename Each>
+void for_each(const Napi::Value& value, const std::string& path, Each&& each) {
+  for_each_value(value, path, [&](const Napi::Value& element, std::string&& where) {
+    each(Fields(element, std::move(where)));
+  });
+}
+
+uint32_t to_number(const Napi::Value& value, const std::string& path, uint32_t least,
+                   uint32_t most) {
+  double number = 0;
+  if (!whole_number(value, least, most, number))
+    refuse_value(value, path,
+                 "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  return static_cast<uint32_t>(number);
 }
 
 void put_port_config(Napi::Object& object, const PortConfig& config) {
@@ -163,18 +180,29 @@ NextHop to_next_hop(const Napi::Value& value, const char* call) {
   return hop;
 }
 
-GroupConfig to_group(const Napi::Value& value, const char* call) {
-  const Fields fields(value, call);
-  GroupConfig group;
-  group.number = fields.number("number", 1, group_max - 1);
-  for_each(fields.value("members"), fields.path() + ": members", [&](const Fields& member) {
-    GroupMember& added = group.members.emplace_back();
-    added.kind = static_cast<GroupMember::Kind>(member.choice("kind", member_kinds));
-    const bool port = added.kind == GroupMember::Kind::Port;
-    added.number = member.number("number", 1, (port ? port_max : tunnel_max) - 1);
-    added.vlan_vid = static_cast<uint16_t>(member.number_or("vlan", 0, 0, vlan_max));
+std::vector<GroupConfig> to_groups(const Napi::Value& value, const char* call) {
+  std::vector<GroupConfig> groups;
+  for_each(value, call, [&](const Fields& fields) {
+    GroupConfig& group = groups.emplace_back();
+    group.number = fields.number("number", 1, group_max - 1);
+    for_each(fields.value("members"), fields.path() + ": members", [&](const Fields& member) {
+      GroupMember& added = group.members.emplace_back();
+      added.kind = static_cast<GroupMember::Kind>(member.choice("kind", member_kinds));
+      const bool port = added.kind == GroupMember::Kind::Port;
+      added.number = member.number("number", 1, (port ? port_max : tunnel_max) - 1);
+      added.vlan_vid = static_cast<uint16_t>(member.number_or("vlan", 0, 0, vlan_max));
+    });
   });
-  return group;
+  return groups;
+}
+
+std::vector<uint32_t> to_numbers(const Napi::Value& value, const char* call, uint32_t least,
+                                 uint32_t most) {
+  std::vector<uint32_t> numbers;
+  for_each_value(value, call, [&](const Napi::Value& element, const std::string& path) {
+    numbers.push_back(to_number(element, path, least, most));
+  });
+  return numbers;
 }
 
 Napi::Object from_group(Napi::Env env, const GroupConfig& group) {
@@ -262,12 +290,8 @@ Napi::Object from_offload(Napi::Env env, const Offload& offload) {
 }
 
 uint32_t number_argument(const Argument& argument, uint32_t least, uint32_t most) {
-  double number = 0;
-  const Napi::Value value = argument.info[argument.index];
-  if (!whole_number(value, least, most, number))
-    refuse_value(value, std::string(argument.call) + ": " + argument.name,
-                 "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
-  return static_cast<uint32_t>(number);
+  const std::string path = std::string(argument.call) + ": " + argument.name;
+  return to_number(argument.info[argument.index], path, least, most);
 }
 
 bool boolean_argument(const Argument& argument) {

@@ -23,7 +23,7 @@ Napi::Object from_port(Napi::Env env, const PortConfig& config, const PortStatus
 TunnelConfig to_tunnel(const Napi::Value& value, const char* call);
 Napi::Object from_tunnel(Napi::Env env, const TunnelStatus& status);
 NextHop to_next_hop(const Napi::Value& value, const char* call);
-GroupConfig to_group(const Napi::Value& value, const char* call);
+std::vector<GroupConfig> to_groups(const Napi::Value& value, const char* call);
 Napi::Object from_group(Napi::Env env, const GroupConfig& group);
 MeterConfig to_meter(const Napi::Value& value, const char* call);
 std::vector<NetworkConfig> to_networks(const Napi::Value& value, const char* call);
@@ -40,7 +40,9 @@ struct Argument {
   const char* call;
   const char* name;
 };
-// A whole number from `least` to `most`.
+// Whole numbers from `least` to `most`.
+std::vector<uint32_t> to_numbers(const Napi::Value& value, const char* call, uint32_t least,
+                                 uint32_t most);
 uint32_t number_argument(const Argument& argument, uint32_t least, uint32_t most);
 bool boolean_argument(const Argument& argument);
 std::string text_argument(const Argument& argument);

@@ -37,8 +37,8 @@ std::vector<Napi::ClassPropertyDescriptor<DatapathObject>> DatapathObject::metho
       InstanceMethod<&Self::set_tunnel>("setTunnel"),
       InstanceMethod<&Self::remove_tunnel>("removeTunnel"),
       InstanceMethod<&Self::list_tunnels>("listTunnels"),
-      InstanceMethod<&Self::set_group>("setGroup"),
-      InstanceMethod<&Self::remove_group>("removeGroup"),
+      InstanceMethod<&Self::set_groups>("setGroups"),
+      InstanceMethod<&Self::remove_groups>("removeGroups"),
       InstanceMethod<&Self::list_groups>("listGroups"),
       InstanceMethod<&Self::set_meter>("setMeter"),
       InstanceMethod<&Self::remove_meter>("removeMeter"),
@@ -135,17 +135,17 @@ Napi::Value DatapathObject::list_tunnels(const Info& info) {
   });
 }
 
-void DatapathObject::set_group(const Info& info) {
+void DatapathObject::set_groups(const Info& info) {
   guarded(info.Env(), [&] {
-    const GroupConfig group = to_group(info[0], "setGroup");
-    open_control(info.Env()).set_group(group);
+    const auto groups = to_groups(info[0], "setGroups");
+    open_control(info.Env()).set_groups(groups);
   });
 }
 
-void DatapathObject::remove_group(const Info& info) {
+void DatapathObject::remove_groups(const Info& info) {
   guarded(info.Env(), [&] {
-    const uint32_t number = number_argument({info, 0, "removeGroup", "number"}, 1, group_max - 1);
-    open_control(info.Env()).remove_group(number);
+    const auto numbers = to_numbers(info[0], "removeGroups", 1, group_max - 1);
+    open_control(info.Env()).remove_groups(numbers);
   });
 }
 

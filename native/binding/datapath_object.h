@@ -60,8 +60,8 @@ class DatapathObject : public Napi::ObjectWrap<DatapathObject> {
   void set_tunnel(const Info& info);
   void remove_tunnel(const Info& info);
   Napi::Value list_tunnels(const Info& info);
-  void set_group(const Info& info);
-  void remove_group(const Info& info);
+  void set_groups(const Info& info);
+  void remove_groups(const Info& info);
   Napi::Value list_groups(const Info& info);
   void set_meter(const Info& info);
   void remove_meter(const Info& info);

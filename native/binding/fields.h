@@ -22,7 +22,7 @@ struct Choice {
 
 class Fields {
  public:
-  // `path` begins every message: "addPort" or "setGroup: members[2]".
+  // `path` begins every message: "addPort" or "setGroups[0]: members[2]".
   Fields(const Napi::Value& value, std::string path);
 
   bool has(const char* field) const;

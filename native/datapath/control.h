@@ -32,8 +32,9 @@ class DatapathControl {
   virtual void set_tunnel(const TunnelConfig& config) = 0;  // unresolved until a next hop is known
   virtual void remove_tunnel(uint32_t number) = 0;
   virtual std::vector<TunnelStatus> list_tunnels() = 0;
-  virtual void set_group(const GroupConfig& group) = 0;
-  virtual void remove_group(uint32_t number) = 0;
+  // All at once, since a document has a group per network.
+  virtual void set_groups(const std::vector<GroupConfig>& groups) = 0;
+  virtual void remove_groups(const std::vector<uint32_t>& numbers) = 0;
   virtual std::vector<GroupConfig> list_groups() = 0;
   virtual void set_meter(uint32_t number, const MeterConfig& config) = 0;
   virtual void remove_meter(uint32_t number) = 0;

@@ -35,8 +35,8 @@ class Datapath : public DatapathControl {
   void set_tunnel(const TunnelConfig& config) override;
   void remove_tunnel(uint32_t number) override;
   std::vector<TunnelStatus> list_tunnels() override;
-  void set_group(const GroupConfig& group) override;
-  void remove_group(uint32_t number) override;
+  void set_groups(const std::vector<GroupConfig>& groups) override;
+  void remove_groups(const std::vector<uint32_t>& numbers) override;
   std::vector<GroupConfig> list_groups() override;
   void set_meter(uint32_t number, const MeterConfig& config) override;
   void remove_meter(uint32_t number) override;

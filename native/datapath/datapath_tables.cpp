@@ -41,6 +41,15 @@ void check_member(const GroupMember& member) {
     throw Error("ERR_LIMIT", "VLAN " + std::to_string(member.vlan_vid) + " is above 4094");
 }
 
+void check_group(const GroupConfig& group) {
+  check_number("group", group.number, group_max);
+  if (group.members.size() > group_member_max)
+    throw Error("ERR_LIMIT", "group " + std::to_string(group.number) + " has " +
+                                 std::to_string(group.members.size()) + " members; at most " +
+                                 std::to_string(group_member_max) + " are possible");
+  for (const GroupMember& member : group.members) check_member(member);
+}
+
 }  // namespace
 
 void Datapath::set_endpoints(const std::vector<TunnelEndpoints::Endpoint>& endpoints) {
@@ -143,22 +152,22 @@ void Datapath::State::publish_endpoints() {
   replace<TunnelEndpoints>(tables->endpoints, std::move(fresh));
 }
 
-void Datapath::set_group(const GroupConfig& group) {
-  check_number("group", group.number, group_max);
-  if (group.members.size() > group_member_max)
-    throw Error("ERR_LIMIT", "group " + std::to_string(group.number) + " has " +
-                                 std::to_string(group.members.size()) + " members; at most " +
-                                 std::to_string(group_member_max) + " are possible");
-  for (const GroupMember& member : group.members) check_member(member);
-  auto entry = std::make_unique<const Group>(Group{group.members});
-  state_->replace<Group>(state_->tables->groups[group.number], std::move(entry));
-  state_->groups[group.number] = group;
+void Datapath::set_groups(const std::vector<GroupConfig>& groups) {
+  for (const GroupConfig& group : groups) check_group(group);
+  for (const GroupConfig& group : groups) {
+    auto entry = std::make_unique<const Group>(Group{group.members});
+    state_->replace<Group>(state_->tables->groups[group.number], std::move(entry));
+    state_->groups[group.number] = group;
+  }
 }
 
-void Datapath::remove_group(uint32_t number) {
-  check_number("group", number, group_max);
-  if (state_->groups.erase(number) == 0) not_found("group", number);
-  state_->replace<Group>(state_->tables->groups[number], nullptr);
+void Datapath::remove_groups(const std::vector<uint32_t>& numbers) {
+  for (const uint32_t number : numbers)
+    if (!state_->groups.contains(number)) not_found("group", number);
+  for (const uint32_t number : numbers) {
+    state_->groups.erase(number);
+    state_->replace<Group>(state_->tables->groups[number], nullptr);
+  }
 }
 
 std::vector<GroupConfig> Datapath::list_groups() {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -38,8 +39,8 @@ enum class Call : uint32_t {
   SetTunnel,
   RemoveTunnel,
   ListTunnels,
-  SetGroup,
-  RemoveGroup,
+  SetGroups,
+  RemoveGroups,
   ListGroups,
   SetMeter,
   RemoveMeter,
@@ -54,12 +55,14 @@ struct MessageHeader {
   uint32_t sequence;
 };
 
+constexpr uint32_t protocol_version = 2;  // counts up when a call changes its meaning
 constexpr uint32_t message_bytes_max = 16u << 20;
 constexpr uint32_t hello_fd_max = 2 + worker_max;  // memory, slow path doorbell, one per worker
 
-// The sizes of every struct that crosses as bytes: another build's structs are refused at hello.
+// The calls, and the sizes of every struct that crosses as bytes: another build is refused at
+// hello.
 constexpr uint64_t protocol_fingerprint() noexcept {
-  uint64_t mixed = layout_version;
+  uint64_t mixed = layout_version + (uint64_t{protocol_version} << 32);
   const uint64_t sizes[] = {sizeof(PortConfig),   sizeof(PortStatus),
                             sizeof(TunnelConfig), sizeof(TunnelStatus),
                             sizeof(GroupMember),  sizeof(MeterConfig),
@@ -172,14 +175,19 @@ inline MeterConfig get_meter(MessageReader& reader) {
   return meter;
 }
 
-inline void put_group(MessageWriter& writer, const GroupConfig& group) {
-  writer.put(group.number).put_list(group.members);
+inline void put_groups(MessageWriter& writer, std::span<const GroupConfig> groups) {
+  writer.put(static_cast<uint32_t>(groups.size()));
+  for (const GroupConfig& group : groups) writer.put(group.number).put_list(group.members);
 }
-inline GroupConfig get_group(MessageReader& reader) {
-  GroupConfig group;
-  group.number = reader.get<uint32_t>();
-  group.members = reader.get_list<GroupMember>();
-  return group;
+inline std::vector<GroupConfig> get_groups(MessageReader& reader) {
+  const uint32_t count = reader.get<uint32_t>();
+  if (count > group_max) throw Error("ERR_PROTOCOL", "a message announces too many groups");
+  std::vector<GroupConfig> groups(count);
+  for (GroupConfig& group : groups) {
+    group.number = reader.get<uint32_t>();
+    group.members = reader.get_list<GroupMember>();
+  }
+  return groups;
 }
 
 }  // namespace vtep

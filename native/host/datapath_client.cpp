@@ -4,9 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <set>
+#include <span>
 
 #include "base/assert.h"
 #include "base/fd.h"
@@ -17,6 +19,11 @@ namespace vtep {
 namespace {
 
 constexpr int call_timeout_ms = 10000;
+
+// So many fit a message, however large each is.
+constexpr size_t groups_per_message = 256;
+static_assert(groups_per_message * (8 + group_member_max * sizeof(GroupMember)) <
+              message_bytes_max);
 
 // Error keeps a pointer to its code for ever; codes that came over the wire are few, and kept.
 const char* lasting_code(const std::string& code) {
@@ -89,20 +96,23 @@ class DatapathClient final : public DatapathControl {
   std::vector<TunnelStatus> list_tunnels() override {
     return get_list<TunnelStatus>(Call::ListTunnels);
   }
-  void set_group(const GroupConfig& group) override {
-    MessageWriter request;
-    put_group(request, group);
-    call(Call::SetGroup, request);
+  void set_groups(const std::vector<GroupConfig>& groups) override {
+    std::span<const GroupConfig> rest(groups);
+    while (!rest.empty()) {
+      const size_t count = std::min(rest.size(), groups_per_message);
+      MessageWriter request;
+      put_groups(request, rest.first(count));
+      call(Call::SetGroups, request);
+      rest = rest.subspan(count);
+    }
   }
-  void remove_group(uint32_t number) override {
-    call(Call::RemoveGroup, MessageWriter().put(number));
+  void remove_groups(const std::vector<uint32_t>& numbers) override {
+    call(Call::RemoveGroups, MessageWriter().put_list(numbers));
   }
   std::vector<GroupConfig> list_groups() override {
     const Message reply = call(Call::ListGroups, MessageWriter());
     MessageReader reader(reply.payload);
-    std::vector<GroupConfig> groups(reader.get<uint32_t>() % group_max);
-    for (GroupConfig& group : groups) group = get_group(reader);
-    return groups;
+    return get_groups(reader);
   }
   void set_meter(uint32_t number, const MeterConfig& config) override {
     MessageWriter request;

@@ -307,14 +307,12 @@ MessageWriter DatapathServer::State::answer_tables(Call call, MessageReader& rea
     datapath.set_networks(reader.get_list<NetworkConfig>());
   } else if (call == Call::ListNetworks) {
     reply.put_list(datapath.list_networks());
-  } else if (call == Call::SetGroup) {
-    datapath.set_group(get_group(reader));
-  } else if (call == Call::RemoveGroup) {
-    datapath.remove_group(reader.get<uint32_t>());
+  } else if (call == Call::SetGroups) {
+    datapath.set_groups(get_groups(reader));
+  } else if (call == Call::RemoveGroups) {
+    datapath.remove_groups(reader.get_list<uint32_t>());
   } else if (call == Call::ListGroups) {
-    const auto groups = datapath.list_groups();
-    reply.put(static_cast<uint32_t>(groups.size()));
-    for (const GroupConfig& group : groups) put_group(reply, group);
+    put_groups(reply, datapath.list_groups());
   } else if (call == Call::SetMeter) {
     const uint32_t number = reader.get<uint32_t>();
     datapath.set_meter(number, get_meter(reader));

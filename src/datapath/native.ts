@@ -117,8 +117,8 @@ export interface NativeDatapath {
   setTunnel(tunnel: NativeTunnel): void;
   removeTunnel(number: number): void;
   listTunnels(): NativeTunnelStatus[];
-  setGroup(group: NativeGroup): void;
-  removeGroup(number: number): void;
+  setGroups(groups: readonly NativeGroup[]): void;
+  removeGroups(numbers: readonly number[]): void;
   listGroups(): NativeGroup[];
   setMeter(number: number, meter: NativeMeter): void;
   removeMeter(number: number): void;

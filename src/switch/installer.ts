@@ -68,11 +68,10 @@ export class Installer {
       if (!covers(tunnels.get(object.number), native)) this.#datapath.setTunnel(native);
     }
     const groups = byNumber(this.#datapath.listGroups());
-    for (const object of wanted.groups.values()) {
-      const native = group(object);
-      if (!same(groups.get(object.number)?.members, native.members))
-        this.#datapath.setGroup(native);
-    }
+    const differ = [...wanted.groups.values()]
+      .map(group)
+      .filter(({ number, members }) => !same(groups.get(number)?.members, members));
+    if (differ.length > 0) this.#datapath.setGroups(differ);
   }
 
   /** Removes what nothing wants; to be called when no flow refers to it any more. */
@@ -81,9 +80,11 @@ export class Installer {
     if (wanted === undefined) return;
     this.#putNetworks(wanted, false);
     const groups = new Set([...wanted.groups.values()].map(({ number }) => number));
-    for (const { number } of this.#datapath.listGroups()) {
-      if (!groups.has(number)) this.#datapath.removeGroup(number);
-    }
+    const unused = this.#datapath
+      .listGroups()
+      .map(({ number }) => number)
+      .filter((number) => !groups.has(number));
+    if (unused.length > 0) this.#datapath.removeGroups(unused);
     const tunnels = new Set([...wanted.tunnels.values()].map(({ number }) => number));
     for (const { number } of this.#datapath.listTunnels()) {
       if (!tunnels.has(number)) this.#datapath.removeTunnel(number);

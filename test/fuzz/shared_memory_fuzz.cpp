@@ -118,7 +118,8 @@ class Host {
     hop.uplink_port = uplink;
     hop.mtu = 1500;
     datapath_.set_next_hop(1, &hop, "");
-    datapath_.set_group({1, {{GroupMember::Kind::Port, 2, 0}, {GroupMember::Kind::Tunnel, 1, 0}}});
+    datapath_.set_groups(
+        {{1, {{GroupMember::Kind::Port, 2, 0}, {GroupMember::Kind::Tunnel, 1, 0}}}});
     datapath_.set_meter(1, {1000000, 1000000, false});
     datapath_.set_zone(1, 0, 1);
   }

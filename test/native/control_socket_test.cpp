@@ -156,7 +156,7 @@ TEST_F(ControlSocketTest, TablesCrossTheSocketAndTheNextClientReadsThemBack) {
   tunnel.local = mapped(1);
   tunnel.remote = mapped(2);
   control->set_tunnel(tunnel);
-  control->set_group({5, {{GroupMember::Kind::Port, 3, 12}, {GroupMember::Kind::Tunnel, 7, 0}}});
+  control->set_groups({{5, {{GroupMember::Kind::Port, 3, 12}, {GroupMember::Kind::Tunnel, 7, 0}}}});
   control->set_meter(4, {1000, 2000, true});
   control.reset();
   control = attach();
@@ -170,11 +170,26 @@ TEST_F(ControlSocketTest, TablesCrossTheSocketAndTheNextClientReadsThemBack) {
   EXPECT_STRNE(control->list_tunnels()[0].why, "");
   ASSERT_EQ(control->list_groups().size(), 1u);
   EXPECT_EQ(control->list_groups()[0].members.at(0).vlan_vid, 12);
-  control->remove_group(5);
+  EXPECT_EQ(code_of([&] { control->remove_groups({5, 6}); }), "ERR_NOT_FOUND");
+  EXPECT_EQ(control->list_groups().size(), 1u) << "refused whole";
+  control->remove_groups({5});
   control->remove_meter(4);
   control->remove_tunnel(7);
   EXPECT_EQ(code_of([&] { control->remove_meter(4); }), "ERR_NOT_FOUND");
   EXPECT_TRUE(control->list_groups().empty() && control->list_tunnels().empty());
+}
+
+TEST_F(ControlSocketTest, MoreGroupsThanOneMessageTakesCrossTheSocket) {
+  auto control = attach();
+  std::vector<GroupConfig> groups;
+  for (uint32_t number = 1; number <= 600; number++)
+    groups.push_back({number, std::vector<GroupMember>(number, {GroupMember::Kind::Tunnel, 7, 0})});
+  control->set_groups(groups);
+  const auto listed = control->list_groups();
+  ASSERT_EQ(listed.size(), groups.size());
+  for (const GroupConfig& group : listed) EXPECT_EQ(group.members.size(), group.number);
+  control->set_groups({});
+  EXPECT_EQ(control->list_groups().size(), groups.size()) << "an empty batch changes nothing";
 }
 
 TEST_F(ControlSocketTest, AClientOfAnotherBuildIsRefusedBySentence) {
@@ -245,13 +260,15 @@ TEST_F(ControlSocketTest, CountsAndNumbersThatLieAreRefusedAndTheConnectionGoesO
   const auto code = [&](Call call, const MessageWriter& payload) {
     return RawClient::code(client.ask(call, payload.bytes()));
   };
-  EXPECT_EQ(code(Call::SetGroup, MessageWriter().put(5u).put(~0u)), "ERR_PROTOCOL");
-  EXPECT_EQ(code(Call::SetGroup, MessageWriter().put(5u)), "ERR_PROTOCOL");
+  EXPECT_EQ(code(Call::SetGroups, MessageWriter().put(1u).put(5u).put(~0u)), "ERR_PROTOCOL");
+  EXPECT_EQ(code(Call::SetGroups, MessageWriter().put(2u).put(5u).put(0u)), "ERR_PROTOCOL");
+  EXPECT_EQ(code(Call::SetGroups, MessageWriter().put(~0u)), "ERR_PROTOCOL");
+  EXPECT_EQ(code(Call::RemoveGroups, MessageWriter().put(~0u)), "ERR_PROTOCOL");
   EXPECT_EQ(code(Call::SetEndpoints, MessageWriter().put(1u << 20)), "ERR_PROTOCOL");
   EXPECT_EQ(code(Call::AddPort, MessageWriter()), "ERR_PROTOCOL");
   EXPECT_EQ(code(static_cast<Call>(4711), MessageWriter()), "ERR_PROTOCOL");
   GroupMember member{static_cast<GroupMember::Kind>(7), 4000, 0};
-  EXPECT_EQ(code(Call::SetGroup, MessageWriter().put(5u).put_list(std::vector{member})),
+  EXPECT_EQ(code(Call::SetGroups, MessageWriter().put(1u).put(5u).put_list(std::vector{member})),
             "ERR_LIMIT");
   TunnelConfig tunnel;
   tunnel.number = 7;
@@ -273,7 +290,7 @@ TEST_F(ControlSocketTest, CountsAndNumbersThatLieAreRefusedAndTheConnectionGoesO
 TEST_F(ControlSocketTest, AMessageThatAnnouncesTooMuchEndsTheConnection) {
   RawClient client(path_);
   ASSERT_TRUE(client.hello());
-  ASSERT_TRUE(client.send(Call::SetGroup, {}, message_bytes_max + 1));
+  ASSERT_TRUE(client.send(Call::SetGroups, {}, message_bytes_max + 1));
   EXPECT_EQ(client.receive().header.status, 2u);
   EXPECT_NO_THROW(attach());
 }

@@ -169,7 +169,7 @@ TEST(Datapath, RareCallsRefuseByCodeAndChangeNothing) {
   EXPECT_EQ(code_of([&] { bench.add_memory_port(1); }), "ERR_PORT_EXISTS");
   EXPECT_EQ(code_of([&] { bench.datapath.remove_port(5); }), "ERR_PORT_NOT_FOUND");
   EXPECT_EQ(code_of([&] { bench.datapath.remove_tunnel(5); }), "ERR_NOT_FOUND");
-  EXPECT_EQ(code_of([&] { bench.datapath.set_group({0, {}}); }), "ERR_LIMIT");
+  EXPECT_EQ(code_of([&] { bench.datapath.set_groups({{0, {}}}); }), "ERR_LIMIT");
   EXPECT_EQ(code_of([&] { bench.datapath.set_zone(1, 5, 1); }), "ERR_LIMIT");
   EXPECT_EQ(code_of([&] { bench.datapath.set_meter(1, {}); }), "ERR_LIMIT");
   EXPECT_EQ(code_of([&] {
@@ -236,7 +236,7 @@ TEST(Datapath, NoPacketIsLostWhilePortsAndTablesOfOthersComeAndGo) {
   });
   for (uint32_t round = 0; round < 60; round++) {
     bench.add_memory_port(10 + round % 3);
-    bench.datapath.set_group({5, {{GroupMember::Kind::Port, 3, 0}}});
+    bench.datapath.set_groups({{5, {{GroupMember::Kind::Port, 3, 0}}}});
     bench.datapath.set_networks({{round + 1, 1}});
     bench.datapath.set_zone(3, 0, static_cast<uint16_t>(round));
     bench.datapath.remove_port(10 + round % 3);

@@ -254,14 +254,21 @@ describe('arguments', () => {
     [
       'a member in the middle of a list',
       ({ datapath }) =>
-        datapath.setGroup({
-          number: 1,
-          members: [
-            { kind: 'port', number: 1 },
-            { kind: 'tunnel', number: 0 },
-          ],
-        }),
-      'setGroup: members[1]: number: expected a whole number from 1 to 4095, got 0',
+        datapath.setGroups([
+          {
+            number: 1,
+            members: [
+              { kind: 'port', number: 1 },
+              { kind: 'tunnel', number: 0 },
+            ],
+          },
+        ]),
+      'setGroups[0]: members[1]: number: expected a whole number from 1 to 4095, got 0',
+    ],
+    [
+      'a number in the middle of a list',
+      ({ datapath }) => datapath.removeGroups([1, 8192]),
+      'removeGroups[1]: expected a whole number from 1 to 8191, got 8192',
     ],
     [
       'an address that is none',

@@ -210,7 +210,7 @@ test('what was set is what is listed', () => {
     udpPort: 6081,
   };
   const endpoints = [{ address: '10.0.0.1', vxlanPort: 4789, genevePort: 6081 }];
-  slow.datapath.setGroup(group);
+  slow.datapath.setGroups([group]);
   slow.datapath.setTunnel(tunnel);
   slow.datapath.setEndpoints(endpoints);
   slow.datapath.setNetworks([{ vni: 5, encap: 'vxlan' }]);

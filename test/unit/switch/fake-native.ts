@@ -143,13 +143,13 @@ export class FakeNative implements native.NativeDatapath {
   listTunnels(): native.NativeTunnelStatus[] {
     return [...this.tunnels.values()];
   }
-  setGroup(group: native.NativeGroup): void {
-    this.calls.push(`setGroup ${group.number}`);
-    this.groups.set(group.number, group);
+  setGroups(groups: readonly native.NativeGroup[]): void {
+    this.calls.push(`setGroups ${groups.map(({ number }) => number).join(' ')}`);
+    for (const group of groups) this.groups.set(group.number, group);
   }
-  removeGroup(number: number): void {
-    this.calls.push(`removeGroup ${number}`);
-    this.groups.delete(number);
+  removeGroups(numbers: readonly number[]): void {
+    this.calls.push(`removeGroups ${numbers.join(' ')}`);
+    for (const number of numbers) this.groups.delete(number);
   }
   listGroups(): native.NativeGroup[] {
     return [...this.groups.values()];

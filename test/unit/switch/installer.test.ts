@@ -47,7 +47,7 @@ describe('the installer', () => {
       'addPort 1',
       'addPort 2',
       'setTunnel 1',
-      'setGroup 5',
+      'setGroups 5',
     ]);
   });
 
@@ -69,7 +69,7 @@ describe('the installer', () => {
     installer.put(
       objects({ groups: new Map([['blue/all', { number: 5, members: [member(1)] }]]) }),
     );
-    expect(native.take()).toEqual(['setTunnel 1', 'setGroup 5']);
+    expect(native.take()).toEqual(['setTunnel 1', 'setGroups 5']);
   });
 
   it('replaces a port whose device or mode is another', () => {
@@ -91,7 +91,7 @@ describe('the installer', () => {
     installer.remove();
     expect(native.take()).toEqual([
       'setNetworks ',
-      'removeGroup 5',
+      'removeGroups 5',
       'removeTunnel 1',
       'removePort 9',
       'removePort 1',
@@ -112,17 +112,17 @@ describe('the installer', () => {
     const { native } = installed();
     const next = new Installer(native, config, () => uplinkNumber);
     native.addPort({ number: 77, name: 'old', device: 'old', kind: 'auto' });
-    native.setGroup({ number: 88, members: [] });
+    native.setGroups([{ number: 88, members: [] }]);
     native.take();
     next.put(objects());
     expect(native.take()).toEqual([]);
     next.remove();
-    expect(native.take()).toEqual(['removeGroup 88', 'removePort 77']);
+    expect(native.take()).toEqual(['removeGroups 88', 'removePort 77']);
   });
 
   it('removes nothing before it knows what is wanted', () => {
     const native = new FakeNative();
-    native.setGroup({ number: 88, members: [] });
+    native.setGroups([{ number: 88, members: [] }]);
     native.take();
     const installer = new Installer(native, config, () => uplinkNumber);
     installer.remove();
