@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Bench, type BenchOptions, Lack } from './bench.ts';
+import { connectionsBench } from './connections.ts';
 import { datapathBench } from './datapath.ts';
 import { flowBench } from './flow.ts';
 import { peersBench } from './peers.ts';
@@ -18,6 +19,7 @@ import { upcallBench } from './upcall.ts';
 const benches: readonly Bench[] = [
   datapathBench,
   peersBench,
+  connectionsBench,
   flowBench,
   upcallBench,
   translateBench,

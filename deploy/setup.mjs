@@ -97,6 +97,7 @@ async function bench(args) {
   await installModules();
   if (isNamed) {
     await buildAddon();
+    await buildTypeScript();
     await buildNative('bench');
   }
   await buildBench();

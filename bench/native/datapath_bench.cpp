@@ -172,7 +172,8 @@ void run(Wanted wanted) {
   wanted.lab.flows = static_cast<uint32_t>(frames.size());
   if (frames.size() < wanted.lab.workers)
     throw std::runtime_error("fewer flows than workers: the rest would have nothing to do");
-  Lab lab(wanted.lab, frames);
+  Lab lab(wanted.lab);
+  lab.replay(frames);
   const CycleRate rate;
   for (uint32_t number = 0; number < wanted.rounds; number++) {
     const std::vector<Round> workers = run_round(lab, wanted);

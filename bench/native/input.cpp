@@ -22,9 +22,12 @@ constexpr uint32_t udp_bytes = 8;
 constexpr uint32_t vxlan_bytes = 8;
 constexpr uint32_t outer_bytes = ethernet_bytes + ipv4_bytes + udp_bytes + vxlan_bytes;
 constexpr uint32_t inner_bytes = 60;  // without FCS
+constexpr uint32_t inner_payload = inner_bytes - ethernet_bytes - ipv4_bytes - udp_bytes;
 constexpr uint32_t address_count = 60000;
 constexpr uint16_t vxlan_port = 4789;
 constexpr uint64_t random_seed = 1;
+
+uint16_t source_port(uint32_t flow) { return static_cast<uint16_t>(1024 + flow / address_count); }
 
 void put_ethernet(uint8_t* at, const uint8_t (&macs)[12]) {
   memcpy(at, macs, sizeof macs);
@@ -59,14 +62,25 @@ void put_datagram(uint8_t* ip, const Datagram& from) {
 void put_inner(uint8_t* at, uint32_t flow) {
   constexpr uint8_t macs[12] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
   put_ethernet(at, macs);
-  put_datagram(at + ethernet_bytes,
-               {.source = 0x0a000001 + flow % address_count,
-                .target = 0x0a010002,
-                .source_port = static_cast<uint16_t>(1024 + flow / address_count),
-                .target_port = input_udp_port,
-                .id = static_cast<uint16_t>(flow),
-                .flags = 0,
-                .payload = inner_bytes - ethernet_bytes - ipv4_bytes - udp_bytes});
+  put_datagram(at + ethernet_bytes, {.source = 0x0a000001 + flow % address_count,
+                                     .target = 0x0a010002,
+                                     .source_port = source_port(flow),
+                                     .target_port = input_udp_port,
+                                     .id = static_cast<uint16_t>(flow),
+                                     .flags = 0,
+                                     .payload = inner_payload});
+}
+
+void put_reply(uint8_t* at, uint32_t flow) {
+  constexpr uint8_t macs[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
+  put_ethernet(at, macs);
+  put_datagram(at + ethernet_bytes, {.source = 0x0a010002,
+                                     .target = 0x0a000001 + flow % address_count,
+                                     .source_port = input_udp_port,
+                                     .target_port = source_port(flow),
+                                     .id = static_cast<uint16_t>(flow),
+                                     .flags = 0,
+                                     .payload = inner_payload});
 }
 
 // The source port carries the flow's entropy (RFC 7348 section 5), here a multiplicative hash.
@@ -89,10 +103,13 @@ void put_outer(uint8_t* at, uint32_t flow) {
 }  // namespace
 
 Frame input_frame(InputKind kind, uint32_t flow) {
-  const uint32_t before = kind == InputKind::Vxlan ? outer_bytes : 0;
+  const uint32_t before = kind == InputKind::Inner ? 0 : outer_bytes;
   Frame frame(before + inner_bytes, 0);
   if (before != 0) put_outer(frame.data(), flow);
-  put_inner(frame.data() + before, flow);
+  if (kind == InputKind::Replies)
+    put_reply(frame.data() + before, flow);
+  else
+    put_inner(frame.data() + before, flow);
   return frame;
 }
 

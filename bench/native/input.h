@@ -16,7 +16,11 @@ namespace vtep::bench {
 constexpr uint32_t input_vni = 100;
 constexpr uint16_t input_udp_port = 5001;  // destination of the inner datagrams, host order
 
-enum class InputKind { Inner, Vxlan };
+enum class InputKind {
+  Inner,    // as the container sends them
+  Vxlan,    // the same, from the other host
+  Replies,  // what the other host answers: the inner datagrams turned round, as VXLAN
+};
 
 using Frame = std::vector<uint8_t>;
 

@@ -35,9 +35,12 @@ std::string next_name() {
 uint32_t access_port(uint32_t worker) { return 1 + 2 * worker; }
 uint32_t uplink_port(uint32_t worker) { return 2 + 2 * worker; }
 
+enum class Decision : uint32_t { Pass = 0, Commit = 1, PassBack = 2 };
+constexpr uint32_t decision_count = 3;
+
 // Slots of a worker's flows in the flow store; 0 is none.
-uint32_t slot_of(uint32_t worker, bool starts_connection) {
-  return 1 + 2 * worker + (starts_connection ? 1 : 0);
+uint32_t slot_of(uint32_t worker, Decision decision) {
+  return 1 + decision_count * worker + static_cast<uint32_t>(decision);
 }
 
 DatapathConfig datapath_config(const LabConfig& config) {
@@ -46,9 +49,9 @@ DatapathConfig datapath_config(const LabConfig& config) {
   wanted.worker_count = config.workers;
   wanted.flow_max = flow_max;
   const uint32_t each = (config.flows + config.workers - 1) / config.workers;
+  wanted.connection_max = power_of_two(config.connections != 0 ? config.connections : each);
   // A connection has an entry for each of its directions.
-  wanted.exact_max = power_of_two(config.stateful ? 2 * each : each);
-  wanted.connection_max = power_of_two(each);
+  wanted.exact_max = config.stateful ? 2 * wanted.connection_max : power_of_two(each);
   return wanted;
 }
 
@@ -60,7 +63,7 @@ std::vector<std::vector<MemoryPacket>> deal(const std::vector<Frame>& frames, ui
 
 }  // namespace
 
-Lab::Lab(const LabConfig& config, const std::vector<Frame>& frames)
+Lab::Lab(const LabConfig& config)
     : config_(config),
       name_(next_name()),
       datapath_(std::make_unique<Datapath>(datapath_config(config))),
@@ -73,12 +76,22 @@ Lab::Lab(const LabConfig& config, const std::vector<Frame>& frames)
   for (uint32_t w = 0; w < config_.workers; w++) {
     ends_.emplace_back(region_, w, datapath_->worker_doorbell(w));
     add_tunnel(w);
-    if (config_.stateful && !config_.decap) datapath_->set_zone(access_port(w), 0, zone);
+    if (config_.stateful) datapath_->set_zone(access_port(w), 0, zone);
   }
-  if (config_.stateful && config_.decap) datapath_->set_zone(0, input_vni, zone);
+  if (config_.stateful) datapath_->set_zone(0, input_vni, zone);
+}
+
+void Lab::replay(const std::vector<Frame>& frames) { arrive(frames, false); }
+void Lab::replay_back(const std::vector<Frame>& frames) { arrive(frames, true); }
+
+void Lab::arrive(const std::vector<Frame>& frames, bool back) {
   std::vector<std::vector<MemoryPacket>> hands = deal(frames, config_.workers);
-  for (uint32_t w = 0; w < config_.workers; w++)
-    memory_port_loop(port_name(in_port(w)), std::move(hands[w]), config_.burst);
+  for (uint32_t w = 0; w < config_.workers; w++) {
+    const std::string forth = port_name(in_port(w));
+    const std::string other = port_name(out_port(w));
+    memory_port_loop(back ? forth : other, {});
+    memory_port_loop(back ? other : forth, hands[w], config_.burst);
+  }
 }
 
 void Lab::add_port(uint32_t number, uint32_t flags) {
@@ -129,32 +142,38 @@ void Lab::answer(uint32_t worker) {
 }
 
 void Lab::decide(uint32_t worker, UpcallRecord& record) {
-  const uint32_t slot = slot_of(worker, (record.key.ct_state & ct_new) != 0);
+  Decision decision = Decision::Pass;
+  if ((record.key.ct_state & ct_new) != 0) decision = Decision::Commit;
+  if ((record.key.ct_state & ct_rpl) != 0) decision = Decision::PassBack;
+  const uint32_t slot = slot_of(worker, decision);
   if (region_.flows()[slot].state == flow_live) {
     record.verdict_kind = static_cast<uint32_t>(VerdictKind::Retry);
     return;
   }
-  install(slot, record);
+  install(worker, slot, record.key);
   record.verdict_kind = static_cast<uint32_t>(VerdictKind::Flow);
   record.verdict_flow = slot;
   record.verdict_generation = region_.flows()[slot].generation;
 }
 
-void Lab::install(uint32_t slot, const UpcallRecord& record) {
-  const uint32_t worker = (slot - 1) / 2;
+void Lab::install(uint32_t worker, uint32_t slot, const FlowKey& key) {
   FlowSlot& flow = region_.flows()[slot];
-  flow.key = record.key;
+  flow.key = key;
   memset(&flow.mask.in_port, 0xff, sizeof flow.mask.in_port);
   memset(&flow.mask.tunnel_id, 0xff, sizeof flow.mask.tunnel_id);
   memset(&flow.mask.eth_type, 0xff, sizeof flow.mask.eth_type);
   memset(&flow.mask.eth_dst, 0xff, sizeof flow.mask.eth_dst);
   memset(&flow.mask.ip_proto, 0xff, sizeof flow.mask.ip_proto);
-  memset(&flow.mask.tp_dst, 0xff, sizeof flow.mask.tp_dst);
+  const bool back = (key.ct_state & ct_rpl) != 0;
+  if (back)
+    memset(&flow.mask.tp_src, 0xff, sizeof flow.mask.tp_src);
+  else
+    memset(&flow.mask.tp_dst, 0xff, sizeof flow.mask.tp_dst);
   memset(&flow.mask.ct_state, 0xff, sizeof flow.mask.ct_state);
   std::vector<uint32_t> actions;
-  if ((record.key.ct_state & ct_new) != 0) actions = {action_word(Op::CtCommit), zone};
-  if (config_.decap)
-    actions.insert(actions.end(), {action_word(Op::Output), out_port(worker)});
+  if ((key.ct_state & ct_new) != 0) actions = {action_word(Op::CtCommit), zone};
+  if (key.in_port == uplink_port(worker))
+    actions.insert(actions.end(), {action_word(Op::Output), access_port(worker)});
   else
     actions.insert(actions.end(), {action_word(Op::OutputTunnel), worker + 1, input_vni, 0});
   memcpy(flow.actions, actions.data(), actions.size() * sizeof(uint32_t));
@@ -163,20 +182,16 @@ void Lab::install(uint32_t slot, const UpcallRecord& record) {
   flow.state = flow_live;
 }
 
+uint64_t Lab::port_counters(uint32_t worker, PortCounter which) const {
+  const PortCounterRow* ports = region_.port_counters(worker);
+  const auto column = static_cast<uint32_t>(which);
+  return ports[access_port(worker)][column] + ports[uplink_port(worker)][column];
+}
 uint64_t Lab::received(uint32_t worker) const {
-  return port_counter(worker, in_port(worker), PortCounter::RxPackets);
+  return port_counters(worker, PortCounter::RxPackets);
 }
-uint64_t Lab::sent(uint32_t worker) const {
-  return port_counter(worker, out_port(worker), PortCounter::TxPackets);
-}
-uint64_t Lab::asked(uint32_t worker) const {
-  return port_counter(worker, in_port(worker), PortCounter::Upcalls);
-}
-uint64_t Lab::dropped(uint32_t worker) const {
-  uint64_t packets = 0;
-  for (const uint32_t port : {in_port(worker), out_port(worker)})
-    packets += port_counter(worker, port, PortCounter::Drops);
-  return packets;
-}
+uint64_t Lab::sent(uint32_t worker) const { return port_counters(worker, PortCounter::TxPackets); }
+uint64_t Lab::asked(uint32_t worker) const { return port_counters(worker, PortCounter::Upcalls); }
+uint64_t Lab::dropped(uint32_t worker) const { return port_counters(worker, PortCounter::Drops); }
 
 }  // namespace vtep::bench

@@ -45,7 +45,7 @@ const minuteMs = 60_000;
 const fuzzRunCount = 20_000;
 const fuzzSecondsMax = 30;
 // Benches that also serve as smoke tests, run with --quick.
-const smokeBenches = ['datapath', 'peers', 'flow', 'upcall', 'translate'];
+const smokeBenches = ['datapath', 'peers', 'connections', 'flow', 'upcall', 'translate'];
 const benchLacks = 3; // exit code of a bench: this machine has not what it needs
 
 const tiers = {
@@ -95,7 +95,7 @@ async function prepare(chosen) {
   if (chosen.some((name) => ['unit', 'switch', 'e2e', 'bench'].includes(name))) {
     builds.push(['build: addon', buildAddon]);
   }
-  if (chosen.some((name) => ['switch', 'e2e'].includes(name))) {
+  if (chosen.some((name) => ['switch', 'e2e', 'bench'].includes(name))) {
     builds.push(['build: TypeScript', buildTypeScript]);
   }
   for (const [name, build] of builds) {

@@ -101,6 +101,11 @@ void check_length(const MemoryPacket& packet) {
                                  std::to_string(packet_bytes_max));
 }
 
+void silence(const MemoryChannel& channel) noexcept {
+  uint64_t rings = 0;
+  if (::read(channel.doorbell.get(), &rings, sizeof rings) < 0) rings = 0;  // nobody had rung
+}
+
 class MemoryQueue final : public PortQueue {
  public:
   MemoryQueue(std::shared_ptr<MemoryChannel> channel, uint32_t port_number, bool receives) noexcept
@@ -188,10 +193,7 @@ uint32_t MemoryQueue::rx_burst(FrameCache& frames, Packet* packets, uint32_t max
     if (copy(frames, channel_->injected.front(), packets[count])) ++count;
     channel_->injected.pop_front();
   }
-  if (channel_->injected.empty()) {
-    uint64_t rings = 0;
-    if (::read(channel_->doorbell.get(), &rings, sizeof rings) < 0) rings = 0;  // nobody had rung
-  }
+  if (channel_->injected.empty()) silence(*channel_);
   channel_->waiting.store(channel_->injected.size(), std::memory_order_release);
   channel_->received.fetch_add(count, std::memory_order_relaxed);
   return count;
@@ -258,7 +260,10 @@ void memory_port_loop(const std::string& name, const std::vector<MemoryPacket>& 
   const auto channel = find_channel(name);
   channel->loop = LoopTemplates(templates, burst);
   channel->sink = true;
-  if (!templates.empty()) ring(*channel);
+  if (templates.empty())
+    silence(*channel);
+  else
+    ring(*channel);
 }
 
 void memory_port_sink(const std::string& name, bool sink) { find_channel(name)->sink = sink; }

@@ -37,9 +37,10 @@ void memory_port_inject(const std::string& name, MemoryPacket packet);
 std::vector<MemoryPacket> memory_port_collect(const std::string& name);
 MemoryPortCounts memory_port_counts(const std::string& name);
 
-// For benches, before packets are taken: the templates arrive for ever, round and round, as fast
-// as they are taken but at most `burst` (1 to batch_max) at a time, and what is sent is counted
-// and freed. Throws Error ERR_LIMIT for a burst outside that range.
+// For benches, while no worker runs: the templates arrive for ever, round and round, as fast as
+// they are taken but at most `burst` (1 to batch_max) at a time, and what is sent is counted and
+// freed. No templates: no more arrive. Others than before only when a round has ended. Throws Error
+// ERR_LIMIT for a burst outside that range.
 void memory_port_loop(const std::string& name, const std::vector<MemoryPacket>& templates,
                       uint32_t burst = batch_max);
 // Counts and frees what is sent instead of keeping it (`sink` true), or keeps it again.
