@@ -1,8 +1,8 @@
 // action/straight.h — the way of nearly every packet: does it fit, and out by one port or tunnel.
 //
 // Why:    the steady state runs through here and through nothing else of action/. The numbers in a
-//         program are followed to what they mean once per flow and batch, not once per packet, and
-//         what is left per packet is inlined into the worker's loop. All that is unusual about a
+//         program are followed to what they mean once per flow and batch, and what a tunnel's
+//         header needs is kept in registers for a run of its packets. All that is unusual about a
 //         program or a packet is execute()'s, which would do the same to the packets taken here.
 // Thread: one per worker. A StraightWay holds pointers that are good until the batch's end.
 #pragma once
@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "action/execute.h"
-#include "action/mtu.h"
 #include "action/tunnel.h"
 
 namespace vtep {
@@ -28,26 +27,18 @@ struct StraightWay {
 
 StraightWay straight_way(const ExecuteContext& context, const ActionProgram& program) noexcept;
 
-// Takes the packet, or returns false and leaves it to execute(). `entropy` is that of its flow.
-inline bool go_straight(ExecuteContext& context, const StraightWay& way, const Packet& packet,
-                        const PacketInfo& info, uint64_t entropy) noexcept {
-  if (way.kind == StraightWay::Kind::None) return false;
-  if (way.mtu != 0 && (l3_bytes(packet, info) > way.mtu || (info.tcp_flags & tcp_syn) != 0))
-    return false;
-  if (way.kind == StraightWay::Kind::Port) {
-    if (way.port == packet.in_port) return false;
-    context.tx.add(way.port, packet);
-    return true;
-  }
-  if (packet.offload.any() || packet.frame.large()) return false;
-  if (small_headroom(packet) < short_header_bytes) return false;
-  Packet& pushed = context.tx.place(way.port, packet);
-  lay_short_header(*way.tunnel,
-                   {way.vni, way.logical_port, static_cast<uint32_t>(entropy), info.ip_tos,
-                    context.outer_ip_id++},
-                   pushed);
-  context.tx.placed(way.port);
-  return true;
-}
+// Packets of one flow in arrival order; infos[i], keys[i] and hashes[i] (hash_exact_key() of the
+// untracked key) belong to packets[i].
+struct FlowRun {
+  const Packet* packets;
+  const FlowKey* keys;
+  const PacketInfo* infos;
+  const uint64_t* hashes;
+  uint32_t count;
+};
+
+// Sends packets from the first on until one is none for this way, and returns how many it took. The
+// next one is execute()'s.
+uint32_t go_straight(ExecuteContext& context, const StraightWay& way, const FlowRun& run) noexcept;
 
 }  // namespace vtep

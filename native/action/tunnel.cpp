@@ -89,9 +89,11 @@ void patch_outer(const TunnelEntry& tunnel, const TunnelPush& push, Packet& pack
     store_be16(ip, be16(static_cast<uint16_t>(0x6000 | tos << 4)));
     store_be16(ip + ipv6_payload_length_offset, be16(static_cast<uint16_t>(udp_bytes)));
   } else {
-    patch_ipv4(tunnel, push, ip, packet.length - tunnel.l3);
+    const auto tos = static_cast<uint8_t>(push.inner_tos & tunnel.tos_mask);
+    patch_ipv4({tunnel.checksum_seed, push.ip_id, tos, tunnel.dont_fragment}, ip,
+               packet.length - tunnel.l3);
   }
-  patch_udp(push, packet.data + tunnel.l4, udp_bytes);
+  patch_udp(push.entropy, packet.data + tunnel.l4, udp_bytes);
 }
 
 // Leaves the outer UDP checksum to whoever sends the packet.
@@ -122,7 +124,7 @@ uint32_t fill_super(const SuperPush& how, const Packet& inner, const SegmentPlan
   while (first + count < plan.count && filled + chunk <= super.length) {
     uint8_t* const to = super.data + filled;
     memcpy(to, end - encap, encap);
-    patch_encap(tunnel, how.push, to);
+    patch_encap(tunnel.encap, {how.push.vni, how.push.logical_port}, to);
     filled += encap + write_segment(plan, inner, first + count, to + encap);
     count++;
   }
@@ -177,14 +179,15 @@ DropReason push_tunnel(const FramePool& pool, const TunnelEntry& tunnel, const T
   if (room < bytes) return DropReason::NoHeadroom;
   if (!outer_fits(tunnel, packet.length + bytes)) return DropReason::MtuExceeded;
   if (has_short_header(tunnel) && room >= short_header_bytes) {
-    lay_short_header(tunnel, push, packet);
+    const ShortHeader header(tunnel, push.vni, push.logical_port);
+    header.lay(packet, {push.entropy, push.ip_id, push.inner_tos}, packet);
     return DropReason::None;
   }
   if (room >= outer_header_max)
     memcpy(packet.data - outer_header_max, tunnel.header, outer_header_max);
   else
     memcpy(packet.data - bytes, tunnel.header + outer_header_max - bytes, bytes);
-  patch_encap(tunnel, push, packet.data - encap_bytes(tunnel));
+  patch_encap(tunnel.encap, {push.vni, push.logical_port}, packet.data - encap_bytes(tunnel));
   packet.data -= bytes;
   packet.length += bytes;
   packet.offload = Offload{};

@@ -71,30 +71,37 @@ inline uint32_t encap_bytes(const TunnelEntry& tunnel) noexcept {
 }
 
 // VNI and option of the VXLAN or Geneve header at `encap`.
-inline void patch_encap(const TunnelEntry& tunnel, const TunnelPush& push,
-                        uint8_t* encap) noexcept {
-  store_be32(encap + vxlan_vni_offset, be32(push.vni << 8));  // at the same place in Geneve
-  if (tunnel.encap == Encap::Vxlan) return;
+struct EncapFields {
+  uint32_t vni;
+  uint32_t logical_port;
+};
+inline void patch_encap(Encap kind, const EncapFields& fields, uint8_t* encap) noexcept {
+  store_be32(encap + vxlan_vni_offset, be32(fields.vni << 8));  // at the same place in Geneve
+  if (kind == Encap::Vxlan) return;
   uint8_t* data = encap + geneve_header_bytes + geneve_option_header_bytes;
-  store_be32(data, be32(push.logical_port));
-  store_be32(data + 4, be32(push.vni));
+  store_be32(data, be32(fields.logical_port));
+  store_be32(data + 4, be32(fields.vni));
 }
 
-inline void patch_ipv4(const TunnelEntry& tunnel, const TunnelPush& push, uint8_t* ip,
-                       uint32_t length) noexcept {
-  const uint8_t tos = push.inner_tos & tunnel.tos_mask;
+struct Ipv4Fields {
+  uint64_t checksum_seed;
+  uint16_t id;
+  uint8_t tos;
+  bool dont_fragment;
+};
+inline void patch_ipv4(const Ipv4Fields& fields, uint8_t* ip, uint32_t length) noexcept {
   const Be16 total = be16(static_cast<uint16_t>(length));
-  const Be16 id = be16(tunnel.dont_fragment ? 0 : push.ip_id);
-  ip[ipv4_tos_offset] = tos;
+  const Be16 id = be16(fields.dont_fragment ? 0 : fields.id);
+  ip[ipv4_tos_offset] = fields.tos;
   store_be16(ip + ipv4_total_length_offset, total);
   store_be16(ip + ipv4_id_offset, id);
-  const uint64_t sum = tunnel.checksum_seed + be16(tos).raw + total.raw + id.raw;
+  const uint64_t sum = fields.checksum_seed + be16(fields.tos).raw + total.raw + id.raw;
   store_be16(ip + ipv4_checksum_offset, checksum_finish(sum));
 }
 
 // UDP source port and length.
-inline void patch_udp(const TunnelPush& push, uint8_t* udp, uint32_t length) noexcept {
-  const uint32_t port = source_port_min + (push.entropy & source_port_mask);
+inline void patch_udp(uint32_t entropy, uint8_t* udp, uint32_t length) noexcept {
+  const uint32_t port = source_port_min + (entropy & source_port_mask);
   store_be16(udp + udp_src_offset, be16(static_cast<uint16_t>(port)));
   store_be16(udp + udp_length_offset, be16(static_cast<uint16_t>(length)));
 }
@@ -108,19 +115,58 @@ inline bool has_short_header(const TunnelEntry& tunnel) noexcept {
   return !tunnel.ipv6 && !tunnel.udp_checksum && tunnel.header_bytes <= short_header_bytes;
 }
 
-// push_tunnel() for the steady state: the tunnel has a short header, the packet no offload, at
-// least short_header_bytes of headroom, and is short enough for a small frame.
-inline void lay_short_header(const TunnelEntry& tunnel, const TunnelPush& push,
-                             Packet& packet) noexcept {
-  memcpy(packet.data - short_header_bytes,
-         tunnel.header + outer_header_max - short_header_bytes, short_header_bytes);
-  tunnel_detail::patch_encap(tunnel, push, packet.data - tunnel_detail::encap_bytes(tunnel));
-  packet.data -= tunnel.header_bytes;
-  packet.length += tunnel.header_bytes;
-  packet.offload = Offload{};
-  tunnel_detail::patch_ipv4(tunnel, push, packet.data + tunnel.l3, packet.length - tunnel.l3);
-  tunnel_detail::patch_udp(push, packet.data + tunnel.l4, packet.length - tunnel.l4);
-}
+// push_tunnel() for the steady state: the tunnel has a short header, and packets have no offload,
+// at least short_header_bytes of headroom, and are short enough for small frames. Values, not
+// references: stores to packet bytes may alias anything in memory.
+class ShortHeader {
+ public:
+  ShortHeader(const TunnelEntry& tunnel, uint32_t vni, uint32_t logical_port) noexcept
+      : header_(tunnel.header + outer_header_max - short_header_bytes),
+        checksum_seed_(tunnel.checksum_seed),
+        vni_(vni),
+        logical_port_(logical_port),
+        bytes_(tunnel.header_bytes),
+        l3_(tunnel.l3),
+        l4_(tunnel.l4),
+        encap_(tunnel.encap),
+        tos_mask_(tunnel.tos_mask),
+        dont_fragment_(tunnel.dont_fragment) {}
+
+  struct Inner {
+    uint32_t entropy;
+    uint16_t ip_id;
+    uint8_t tos;
+  };
+  // Lays the header before `packet`; `pushed` becomes the tunnel packet, and may be `packet`.
+  void lay(const Packet& packet, const Inner& inner, Packet& pushed) const noexcept {
+    uint8_t* const frame = packet.data;
+    uint8_t* const outer = frame - bytes_;
+    const uint32_t length = packet.length + bytes_;
+    pushed.data = outer;
+    pushed.length = length;
+    pushed.frame = packet.frame;
+    pushed.offload = Offload{};
+    pushed.in_port = packet.in_port;
+    memcpy(frame - short_header_bytes, header_, short_header_bytes);
+    tunnel_detail::patch_encap(encap_, {vni_, logical_port_}, outer + l4_ + udp_header_bytes);
+    tunnel_detail::patch_ipv4({checksum_seed_, inner.ip_id,
+                               static_cast<uint8_t>(inner.tos & tos_mask_), dont_fragment_},
+                              outer + l3_, length - l3_);
+    tunnel_detail::patch_udp(inner.entropy, outer + l4_, length - l4_);
+  }
+
+ private:
+  const uint8_t* const header_;
+  const uint64_t checksum_seed_;
+  const uint32_t vni_;
+  const uint32_t logical_port_;
+  const uint32_t bytes_;
+  const uint32_t l3_;
+  const uint32_t l4_;
+  const Encap encap_;
+  const uint8_t tos_mask_;
+  const bool dont_fragment_;
+};
 
 // Lays the header before the packet: VNI, lengths, IPv4 checksum, UDP source port 49152 + 14 bits
 // of `entropy`, TOS. The inner packet has no offload left. Where the outer UDP header has a

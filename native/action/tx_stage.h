@@ -32,19 +32,20 @@ class TxStage {
   uint8_t can(uint32_t port) const noexcept { return lanes_[port]->can; }
   // The packet is consumed. The caller has checked has_port().
   void add(uint32_t port, const Packet& packet) noexcept {
-    place(port, packet);
-    placed(port);
+    Lane& to = *lanes_[port];
+    place(to, port) = packet;
+    to.unfinished |= packet.offload.any();
+    placed(to, port);
   }
-  // The same in two steps: the packet in its place, which the caller may still change, but not its
-  // offloads; then placed().
-  Packet& place(uint32_t port, const Packet& packet) noexcept {
-    Lane& lane = *lanes_[port];
+  // The same in steps, for packets without offloads: the lane of a port, a place in it that the
+  // caller fills, then placed().
+  Lane& lane(uint32_t port) noexcept { return *lanes_[port]; }
+  Packet& place(Lane& lane, uint32_t port) noexcept {
     if (lane.count == 0) active_[active_count_++] = static_cast<uint16_t>(port);
-    lane.unfinished |= packet.offload.any();
-    return lane.packets[lane.count] = packet;
+    return lane.packets[lane.count];
   }
-  void placed(uint32_t port) noexcept {
-    if (++lanes_[port]->count == lane_packets) [[unlikely]]
+  void placed(Lane& lane, uint32_t port) noexcept {
+    if (++lane.count == lane_packets) [[unlikely]]
       drain(port);
   }
 

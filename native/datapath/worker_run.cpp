@@ -19,15 +19,15 @@ void Worker::run(Batch& batch) noexcept {
     }
     const uint32_t first = i;
     uint64_t bytes = 0;
-    for (; i < batch.count && batch.flows[i] == slot; i++) {
-      const Packet& packet = batch.packets[i];
-      const PacketInfo& info = batch.infos[i];
-      bytes += packet.length;
-      const uint64_t entropy = flow_entropy(batch.keys[i], shared_.secret, batch.hashes[i]);
-      if (!go_straight(context_, flow.way, packet, info, entropy)) [[unlikely]]
-        execute(context_, flow.program, packet, batch.keys[i], info);
-    }
+    for (; i < batch.count && batch.flows[i] == slot; i++) bytes += batch.packets[i].length;
     count_flow(slot, i - first, bytes);
+    for (uint32_t next = first; next < i; next++) {
+      next += go_straight(context_, flow.way,
+                          {batch.packets + next, batch.keys + next, batch.infos + next,
+                           batch.hashes + next, i - next});
+      if (next < i)
+        execute(context_, flow.program, batch.packets[next], batch.keys[next], batch.infos[next]);
+    }
   }
 }
 

@@ -52,11 +52,22 @@ ExactCache::ExactCache(std::span<std::byte> memory, uint32_t entry_count, const 
   header_->secret = secret;
 }
 
+// Whether 48 bytes are the same, in three vector comparisons and one branch.
+inline bool same_short_key(const void* a, const void* b) noexcept {
+  using Vector = uint64_t __attribute__((vector_size(16)));
+  Vector difference{};
+  for (uint32_t at = 0; at < exact_key_bytes_v4; at += sizeof(Vector)) {
+    Vector from_a;
+    Vector from_b;
+    memcpy(&from_a, static_cast<const uint8_t*>(a) + at, sizeof from_a);
+    memcpy(&from_b, static_cast<const uint8_t*>(b) + at, sizeof from_b);
+    difference |= from_a ^ from_b;
+  }
+  return (difference[0] | difference[1]) == 0;
+}
+
 bool ExactCache::same_key(const ExactEntry& entry, const FlowKey& key) const noexcept {
-  uint64_t difference = 0;
-  for (uint32_t word = 0; word < exact_key_bytes_v4 / 8; ++word)
-    difference |= hash_detail::load_word(entry.key, word) ^ hash_detail::load_word(&key, word);
-  if (difference != 0) return false;
+  if (!same_short_key(entry.key, &key)) return false;
   if (!has_long_key(key)) [[likely]]
     return true;
   return memcmp(&longs_[&entry - entries_], &key.ipv6_src, sizeof(ExactLong)) == 0;
@@ -71,15 +82,19 @@ inline ExactEntry* ExactCache::find(const FlowKey& key, uint64_t hash) noexcept 
 uint32_t ExactCache::lookup(const FlowKey* keys, uint32_t count, ExactEntry** entries,
                             uint64_t* hashes) noexcept {
   DP_DASSERT(count <= batch_max);
+  // Copies, which the stores below cannot change as far as the compiler knows.
+  const TagIndex index = index_;
+  const HashSecret secret = header_->secret;
+  ExactEntry* const table = entries_;
   const auto hash_stage = [&](uint32_t i) {
-    hashes[i] = hash_exact_key(keys[i], header_->secret);
-    index_.prefetch(hashes[i]);
+    hashes[i] = hash_exact_key(keys[i], secret);
+    index.prefetch(hashes[i]);
   };
   const auto tag_stage = [&](uint32_t i) {
-    const uint32_t number = index_.guess(hashes[i]);
+    const uint32_t number = index.guess(hashes[i]);
     entries[i] = nullptr;
     if (number == 0) return;
-    entries[i] = &entries_[number - 1];
+    entries[i] = &table[number - 1];
     prefetch_write(entries[i]);
     if (has_long_key(keys[i])) prefetch_read(&longs_[number - 1]);
   };

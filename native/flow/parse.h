@@ -8,89 +8,20 @@
 // Limits: two VLAN tags, eight IPv6 extension headers.
 #pragma once
 
-#include <bit>
 #include <cstdint>
-#include <cstring>
 
 #include "base/drop_reasons.h"
 #include "base/limits.h"
 #include "flow/flow_key.h"
+#include "flow/tunnel_endpoints.h"
 #include "packet/packet.h"
 
 namespace vtep {
-
-enum class Encap : uint8_t { Vxlan = 1, Geneve = 2 };
-
-constexpr uint16_t vxlan_port_default = 4789;
-constexpr uint16_t geneve_port_default = 6081;
 
 // Our Geneve option, which others may ignore (C bit clear). Its class is of the experimental range
 // 0xff00-0xffff (RFC 8926 section 12). 8 bytes of data: source port id, network id.
 constexpr uint16_t geneve_option_class = 0xff56;
 constexpr uint8_t geneve_option_type = 0x01;
-
-// An address of the underlay as two native words of its 16 bytes, for registers; IPv4 addresses are
-// v4-mapped (::ffff:a.b.c.d).
-struct AddressWords {
-  uint64_t high;
-  uint64_t low;
-  bool operator==(const AddressWords&) const noexcept = default;
-
-  static AddressWords of(const uint8_t* ipv6) noexcept {
-    AddressWords words;
-    memcpy(&words.high, ipv6, 8);
-    memcpy(&words.low, ipv6 + 8, 8);
-    return words;
-  }
-  static AddressWords of(const Ipv6Bytes& ipv6) noexcept { return of(ipv6.data()); }
-  static AddressWords mapped(Be32 ipv4) noexcept {
-    constexpr bool little = std::endian::native == std::endian::little;
-    const uint64_t address = ipv4.raw;
-    return {0, little ? 0xffff0000u | address << 32 : uint64_t{0xffff} << 32 | address};
-  }
-};
-
-// What parse needs to know of the tunnels. Lookups are wait-free.
-class TunnelEndpoints {
- public:
-  // Is (address, UDP port) one of ours?
-  bool ours(AddressWords address, Be16 udp_port, Encap& encap) const noexcept;
-  // Number of the tunnel whose remote VTEP has this address; 0: unknown.
-  uint16_t tunnel_of(AddressWords address) const noexcept;
-  // Whether a network of the model has this VNI, and with which encapsulation.
-  enum class VniKind : uint8_t { Unknown = 0, Vxlan = 1, Geneve = 2 };
-  VniKind network(uint32_t vni) const noexcept;
-
-  struct Endpoint {
-    Ipv6Bytes address;   // v4-mapped for IPv4
-    Be16 vxlan_port;
-    Be16 geneve_port;
-  };
-
-  // Writers, control side: build a new object, then publish it whole.
-  void set_endpoints(const Endpoint* endpoints, uint32_t count);
-  void set_tunnel(uint16_t number, const Ipv6Bytes& remote);  // throws Error{ERR_LIMIT}
-  void set_network(uint32_t vni, Encap encap);               // throws Error{ERR_LIMIT}
-  bool zero_udp6_checksum_allowed = false;  // RFC 6935: accept UDP/IPv6 tunnels without checksum
-
- private:
-  Endpoint endpoints_[endpoint_max] = {};
-  uint32_t endpoint_count_ = 0;
-  uint32_t tunnel_count_ = 0;
-  uint32_t vni_count_ = 0;
-  // Open-addressed tables, at most half full (tunnel_endpoints.cpp).
-  struct TunnelSlot {
-    Ipv6Bytes remote;
-    uint16_t number;  // 0: free
-  };
-  struct VniSlot {
-    uint32_t vni_and_encap;  // vni | encap << 24; 0: free
-  };
-  TunnelSlot tunnels_[2 * tunnel_max] = {};
-  static constexpr uint32_t vni_slots = 16384;  // grown networks: see vni_max
-  static constexpr uint32_t vni_max = vni_slots / 2;
-  VniSlot vnis_[vni_slots] = {};
-};
 
 // Facts of a packet that its key does not hold. Offsets count from Packet::data after opening.
 struct PacketInfo {

@@ -20,7 +20,7 @@ namespace vtep {
 struct FramePoolConfig {
   uint32_t small_count = 16384;  // frames of small_frame_bytes
   uint32_t large_count = 256;    // frames of large_frame_bytes
-  bool huge_pages = true;        // ask for transparent huge pages (madvise), never demanded
+  bool huge_pages = false;       // ask for transparent huge pages (madvise), never demanded
 };
 
 class FramePool {

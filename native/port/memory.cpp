@@ -56,9 +56,6 @@ struct LoopTemplates {
       blocks += whole_blocks(length) / copy_block_bytes;
     }
   }
-  const uint8_t* at(const Place& place) const noexcept {
-    return bytes.data() + size_t{place.block} * copy_block_bytes;
-  }
 };
 
 }  // namespace
@@ -160,8 +157,10 @@ inline bool MemoryQueue::fill(FrameCache& frames, const uint8_t* from,
     return false;
   }
   if (is_short) [[likely]] {
-    for (uint32_t block = 0; block < place.length; block += copy_block_bytes)
-      memcpy(to.data + block, from + block, copy_block_bytes);
+    uint8_t* const data = to.data;
+    const uint32_t length = place.length;
+    for (uint32_t block = 0; block < length; block += copy_block_bytes)
+      memcpy(data + block, from + block, copy_block_bytes);
   } else {
     memcpy(to.data, from, place.length);
   }
@@ -172,13 +171,17 @@ inline bool MemoryQueue::fill(FrameCache& frames, const uint8_t* from,
 
 uint32_t MemoryQueue::rx_loop(FrameCache& frames, Packet* packets, uint32_t max) noexcept {
   const LoopTemplates& loop = channel_->loop;
+  const LoopTemplates::Place* const end = loop.places.data() + loop.places.size();
+  const LoopTemplates::Place* place = loop.places.data() + next_place_;
+  const uint8_t* const bytes = loop.bytes.data();
   const uint32_t wanted = std::min(max, loop.burst);
   uint32_t count = 0;
   for (; count < wanted; ++count) {
-    const LoopTemplates::Place& place = loop.places[next_place_];
-    if (!fill(frames, loop.at(place), place, packets[count])) break;
-    if (++next_place_ == loop.places.size()) next_place_ = 0;
+    const uint8_t* from = bytes + size_t{place->block} * copy_block_bytes;
+    if (!fill(frames, from, *place, packets[count])) break;
+    if (++place == end) place = loop.places.data();
   }
+  next_place_ = static_cast<size_t>(place - loop.places.data());
   channel_->received.fetch_add(count, std::memory_order_relaxed);
   return count;
 }

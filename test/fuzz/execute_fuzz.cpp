@@ -208,7 +208,8 @@ void run_one(World& world, Input input) {
   if (info.drop != DropReason::None) return world.frames.free(packet);
   key.tunnel_src = static_cast<uint16_t>(tunnel);
   const uint64_t entropy = flow_entropy(key, context.entropy_secret);
-  if (!go_straight(context, straight_way(context, program), packet, info, entropy))
+  const FlowRun run{&packet, &key, &info, &entropy, 1};
+  if (go_straight(context, straight_way(context, program), run) == 0)
     execute(context, program, packet, key, info);
   world.sink.flush();
 }

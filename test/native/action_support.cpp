@@ -154,7 +154,7 @@ DropReason World::run_packet(const std::vector<uint32_t>& program, Packet packet
   key.tunnel_id = tunnel_src != 0 ? 100 : 0;
   const uint64_t entropy = flow_entropy(key, context.entropy_secret);
   const StraightWay way = may_go_straight ? straight_way(context, actions) : StraightWay{};
-  if (!go_straight(context, way, packet, info, entropy))
+  if (go_straight(context, way, {&packet, &key, &info, &entropy, 1}) == 0)
     execute(context, actions, packet, key, info);
   stage.flush();
   return DropReason::None;
