@@ -10,6 +10,7 @@ import { connectionsBench } from './connections.ts';
 import { datapathBench } from './datapath.ts';
 import { flowBench } from './flow.ts';
 import { peersBench } from './peers.ts';
+import { plot } from './plot.ts';
 import { note } from './progress.ts';
 import { type Document, Report } from './report.ts';
 import { tables } from './tables.ts';
@@ -28,6 +29,7 @@ const benches: readonly Bench[] = [
 /** Turn a document in a file into something to look at. */
 const views = [
   { name: 'tables', summary: 'FILE: the tables of a document that --json made', show: tables },
+  { name: 'plot', summary: 'FILE: its cycles per packet by flows, as an SVG picture', show: plot },
 ] as const;
 
 const usage = `usage: npm run bench                    lists the benches

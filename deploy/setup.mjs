@@ -88,14 +88,18 @@ async function wantPackages(goal) {
   }
 }
 
+// Views of what was measured before: nothing needs to be built for them but themselves.
+const benchViews = ['tables', 'plot'];
+
 // Without a name it only lists them. Standard output is the bench's alone.
 async function bench(args) {
   sayOnStandardError();
-  const isNamed = args.some((arg) => !arg.startsWith('-'));
-  if (isNamed) await ensurePackages('bench');
-  if (args.includes('peers')) await wantPackages('peers');
+  const [name] = args.filter((arg) => !arg.startsWith('-'));
+  const isMeasured = name !== undefined && !benchViews.includes(name);
+  if (isMeasured) await ensurePackages('bench');
+  if (name === 'peers') await wantPackages('peers');
   await installModules();
-  if (isNamed) {
+  if (isMeasured) {
     await buildAddon();
     await buildTypeScript();
     await buildNative('bench');
