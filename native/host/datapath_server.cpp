@@ -22,6 +22,7 @@
 #include "host/control_protocol.h"
 #include "host/next_hop_resolver.h"
 #include "host/socket_io.h"
+#include "host/socket_lock.h"
 
 namespace vtep {
 namespace {
@@ -63,6 +64,7 @@ std::vector<uint8_t> refusal(const char* code, const std::string& why) {
 struct DatapathServer::State {
   State(const std::string& socket_path, const DatapathConfig& config)
       : path(socket_path),
+        lock(socket_path),
         listener(listen_unix(socket_path, 0600)),
         file(socket_path),
         stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -95,6 +97,7 @@ struct DatapathServer::State {
   MessageWriter answer_tunnels(Call call, MessageReader& reader);
 
   std::string path;
+  SocketLock lock;  // until the devices are free for the next server
   Fd listener;
   SocketFile file;
   Fd stop;  // readable: the server is being destroyed

@@ -133,15 +133,18 @@ Fd connect_unix(const std::string& path) {
   return socket;
 }
 
-Fd listen_unix(const std::string& path, uint32_t mode) {
-  const sockaddr_un address = address_of(path);
-  bool served = true;
+bool is_served(const std::string& path) {
   try {
     connect_unix(path);
+    return true;
   } catch (const Error& error) {
-    served = strcmp(error.code(), "ERR_DATAPATH_CLOSED") != 0;
+    return strcmp(error.code(), "ERR_DATAPATH_CLOSED") != 0;
   }
-  if (served) throw Error("ERR_BUSY", "another datapath already serves " + path);
+}
+
+Fd listen_unix(const std::string& path, uint32_t mode) {
+  const sockaddr_un address = address_of(path);
+  if (is_served(path)) throw Error("ERR_BUSY", "another datapath already serves " + path);
   unlink(path.c_str());
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.open()) throw Error("ERR_INTERNAL", "cannot make a unix socket", errno);

@@ -29,9 +29,12 @@ bool send_message(int socket, const MessageHeader& header, const std::vector<uin
 // gone, is too slow or announces more than message_bytes_max.
 bool receive_message(int socket, Message& message, int timeout_ms);
 
+// Whether somebody listens at `path`, or might.
+bool is_served(const std::string& path);
+
 // A unix stream socket that does not block, bound and listening at `path` with `mode`. Removes a
-// socket file that nobody serves. Throws Error{ERR_BUSY} when somebody does, ERR_PERMISSION or
-// ERR_STATE_UNWRITABLE when the path cannot be made.
+// socket file that nobody serves: hold its SocketLock. Throws Error{ERR_BUSY} when somebody does,
+// ERR_PERMISSION or ERR_STATE_UNWRITABLE when the path cannot be made.
 Fd listen_unix(const std::string& path, uint32_t mode);
 
 // Throws Error: ERR_DATAPATH_CLOSED when nobody serves `path`, ERR_TIMEOUT when whoever does

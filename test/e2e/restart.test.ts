@@ -136,4 +136,31 @@ describeWith(['root'], 'restarts', () => {
     expect(alive(h1.pid)).toBe(true);
     expect((await ping(lab, 'c1', topology.containers.c2.ip)).received).toBe(3);
   });
+
+  it('of two vtepds that start at once one refuses, and there is one datapath', async () => {
+    const lab = useWorld();
+    await lab.namespace('h1');
+    const h1 = new Vtepd(lab, 'h1');
+    const both = [h1.spawn(), h1.spawn()];
+    const { code } = await Promise.race(both.map(({ exited }) => exited));
+    expect(code).not.toBe(0);
+    const [winner, ...others] = both.filter(({ running }) => running);
+    expect(others).toEqual([]);
+    await h1.ready(winner!);
+    const datapaths = async () => {
+      const { stdout } = await lab.must('h1', 'ip', ['netns', 'pids', lab.realName('h1')]);
+      const pids = stdout.split('\n').filter(Boolean);
+      return pids.filter((pid) => commandOf(pid).includes('datapath/main.js'));
+    };
+    await waitUntil(async () => (await datapaths()).length === 1, { what: 'one datapath' });
+    expect(await datapaths()).toEqual([`${h1.datapathPid}`]);
+  });
 });
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // It has ended in between.
+  }
+}

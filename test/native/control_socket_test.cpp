@@ -7,15 +7,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <random>
+#include <thread>
 
 #include "base/error.h"
 #include "host/datapath_client.h"
 #include "host/datapath_server.h"
 #include "host/socket_io.h"
+#include "host/socket_lock.h"
 #include "test/native/datapath_support.h"
 
 namespace vtep::test {
@@ -215,6 +219,51 @@ TEST_F(ControlSocketTest, ASecondClientIsToldWhoHoldsTheDatapath) {
   }
   EXPECT_TRUE(first->list_ports().empty()) << "the first is as attached as before";
   EXPECT_EQ(code_of([&] { DatapathServer(path_, config()); }), "ERR_BUSY");
+}
+
+TEST_F(ControlSocketTest, OfServersThatStartAtOnceOneWins) {
+  server_.reset();
+  for (int round = 0; round < 10; round++) {
+    std::atomic<int> ready{0}, served{0}, refused{0};
+    std::vector<std::unique_ptr<DatapathServer>> servers(4);
+    std::vector<std::thread> starters;
+    for (auto& server : servers)
+      starters.emplace_back([&] {
+        ready++;
+        while (ready < 4) std::this_thread::yield();
+        const std::string code =
+            code_of([&] { server = std::make_unique<DatapathServer>(path_, config()); });
+        served += code == "";
+        refused += code == "ERR_BUSY";
+      });
+    for (std::thread& starter : starters) starter.join();
+    EXPECT_EQ(served, 1);
+    EXPECT_EQ(refused, 3);
+    EXPECT_NO_THROW(attach());
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".lock"));
+}
+
+TEST_F(ControlSocketTest, AServerWaitsForTheLockOfOneThatEnds) {
+  server_.reset();
+  auto ending = std::make_unique<SocketLock>(path_);
+  std::thread end([&] {
+    usleep(200000);
+    ending.reset();
+  });
+  EXPECT_NO_THROW(server_ = std::make_unique<DatapathServer>(path_, config()));
+  end.join();
+  server_.reset();
+  const SocketLock held(path_);
+  EXPECT_EQ(code_of([&] { DatapathServer(path_, config()); }), "ERR_BUSY");
+}
+
+TEST_F(ControlSocketTest, ALockFileThatAKilledServerLeftIsTakenOver) {
+  server_.reset();
+  std::ofstream(path_ + ".lock").close();
+  std::ofstream(path_).close();
+  EXPECT_NO_THROW(server_ = std::make_unique<DatapathServer>(path_, config()));
+  EXPECT_NO_THROW(attach());
 }
 
 TEST_F(ControlSocketTest, CallersThatSayNothingHoldUpNobody) {
