@@ -182,7 +182,7 @@ export class Switch implements api.SwitchApi {
 
   async #attach(): Promise<void> {
     const { config, logger } = this.#parts;
-    const { datapath, started } = await launchDatapath(launchOptions(config));
+    const { datapath, started, lastWords } = await launchDatapath(launchOptions(config));
     const runtime = new Runtime({
       native: datapath,
       config,
@@ -191,7 +191,7 @@ export class Switch implements api.SwitchApi {
       onPorts: () => this.#tell('port', 'ports', 'ports have come or gone'),
       onEvents: () => this.#captures.drain(),
     });
-    datapath.onGone(() => this.#gone(runtime));
+    datapath.onGone(() => this.#gone(runtime, lastWords()));
     this.#runtime = runtime;
     this.#counters = new DatapathCounters(datapath, loadAddon());
     this.#attachedMs = Date.now();
@@ -203,11 +203,13 @@ export class Switch implements api.SwitchApi {
       logger.info({ device, why }, 'waiting');
   }
 
-  #gone(runtime: Runtime): void {
+  #gone(runtime: Runtime, lastWords: string): void {
     if (this.#closed || this.#runtime !== runtime) return;
     const noticed = performance.now();
-    this.#parts.logger.warn('the datapath has gone: starting it again');
-    this.#tell('datapath', 'datapath', 'gone');
+    const words = lastWords === '' ? {} : { lastWords };
+    this.#parts.logger.warn(words, 'the datapath has gone: starting it again');
+    const lastLine = lastWords.slice(lastWords.lastIndexOf('\n') + 1);
+    this.#tell('datapath', 'datapath', ['gone', lastLine].filter(Boolean).join(': '));
     this.#runtime = undefined;
     this.#counters = undefined;
     this.#captures.attach(undefined);

@@ -5,7 +5,15 @@
 // continued, since the last words of a datapath that crashed are in it when we start the next one.
 
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +27,7 @@ export const startTimeoutMs = 5000;
 const startPollMs = 5;
 /** A log that is longer begins anew. */
 const logBytesMax = 1024 * 1024;
+const lastLinesMax = 5;
 
 export interface LaunchOptions {
   readonly socket: string;
@@ -32,6 +41,11 @@ export interface Launched {
   readonly datapath: NativeDatapath;
   /** Whether we started the process; false: it was there, with whatever it has installed. */
   readonly started: boolean;
+  /**
+   * The last lines that the process has written to its log since we started it or attached; '' when
+   * there are none, or its log is elsewhere (systemd's journal).
+   */
+  readonly lastWords: () => string;
 }
 
 /**
@@ -42,14 +56,32 @@ export interface Launched {
  */
 export async function launchDatapath(options: LaunchOptions): Promise<Launched> {
   const running = tryAttach(options.socket);
-  if (running !== undefined) return { datapath: running, started: false };
+  if (running !== undefined) {
+    const log = logOf(options.socket);
+    const start = statSync(log, { throwIfNoEntry: false })?.size ?? 0;
+    return { datapath: running, started: false, lastWords: () => lastLines(log, start) };
+  }
   if (options.start === 'external') {
     throw new SwitchError(
       'ERR_DATAPATH_CLOSED',
       `no datapath serves ${options.socket}, and datapath.start is external`,
     );
   }
-  return { datapath: await startProcess(options), started: true };
+  return startProcess(options);
+}
+
+function logOf(socket: string): string {
+  return `${socket}.log`;
+}
+
+/** What stands in a log behind `start` (bytes), its last lines only. */
+function lastLines(log: string, start: number): string {
+  try {
+    const said = readFileSync(log).subarray(start).toString('utf8').trim();
+    return said.split('\n').slice(-lastLinesMax).join('\n');
+  } catch {
+    return '';
+  }
 }
 
 function tryAttach(socket: string): NativeDatapath | undefined {
@@ -79,9 +111,9 @@ function openLog(file: string): { log: number; start: number } {
   return { log, start: fstatSync(log).size };
 }
 
-async function startProcess({ socket, args }: LaunchOptions): Promise<NativeDatapath> {
+async function startProcess({ socket, args }: LaunchOptions): Promise<Launched> {
   mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
-  const logFile = `${socket}.log`;
+  const logFile = logOf(socket);
   const { log, start } = openLog(logFile);
   const script = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [script, '--socket', socket, ...args], {
@@ -102,10 +134,10 @@ async function startProcess({ socket, args }: LaunchOptions): Promise<NativeData
     const datapath = tryAttach(socket);
     if (datapath !== undefined) {
       child.removeAllListeners();
-      return datapath;
+      return { datapath, started: true, lastWords: () => lastLines(logFile, start) };
     }
     if (ended !== undefined) {
-      const said = readFileSync(logFile).subarray(start).toString('utf8').trim();
+      const said = lastLines(logFile, start);
       throw new SwitchError('ERR_DATAPATH_CLOSED', `vtepd-datapath ${ended}. ${said}`);
     }
     await sleep(startPollMs);

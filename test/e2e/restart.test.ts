@@ -100,7 +100,9 @@ describeWith(['root'], 'restarts', () => {
     await waitUntil(recovered, { timeoutMs: 10_000, what: () => 'a new datapath' });
     const logs = readdirSync(lab.path('.')).filter((name) => name.endsWith('.sock.log'));
     const said = logs.map((name) => readFileSync(lab.path(name), 'utf8')).join('');
-    expect(said).toMatch(/: SIGSEGV in thread vtep-worker0, code 0x[0-9a-f]+/);
+    const lastWords = /: SIGSEGV in thread vtep-worker0, code 0x[0-9a-f]+/;
+    expect(said).toMatch(lastWords);
+    expect(readFileSync(lab.path('h1.log'), 'utf8')).toMatch(lastWords);
     expect((await ping(lab, 'c1', topology.containers.c2.ip)).received).toBe(3);
   });
 
