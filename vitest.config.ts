@@ -11,8 +11,22 @@ const secondMs = 1000;
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'tidy', include: ['test/tidy.test.ts'], environment: 'node' } },
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], environment: 'node' } },
+      {
+        test: {
+          name: 'tidy',
+          include: ['test/tidy.test.ts'],
+          environment: 'node',
+          testTimeout: 60 * secondMs,
+        },
+      },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 30 * secondMs,
+        },
+      },
       {
         test: {
           name: 'switch',
