@@ -239,24 +239,6 @@ void megaflow_lookup(benchmark::State& state) {
   state.counters["hits"] = hits;
 }
 
-// New connections, each evicting nothing until the table is full, then one each.
-void connection_commit(benchmark::State& state) {
-  const uint32_t connection_max = static_cast<uint32_t>(state.range(0));
-  Pages pages(ConnectionTable::bytes_needed(connection_max));
-  ConnectionTable table(pages.span(), {connection_max, true}, HashSecret::random(), nullptr);
-  PacketInfo info;
-  uint32_t number = 0;
-  Cycles cycles(state);
-  for (auto _ : state) {
-    const FlowKey key = numbered_key(number++);
-    const ConnectionPacket packet{key, info, nullptr, 0, 1};
-    cycles.begin();
-    const Tracked tracked = table.track(packet, number / 1000);
-    if (tracked.ct_state & ct_new) table.commit(packet, number / 1000);
-    cycles.end(1);
-  }
-}
-
 // The tables' part of a connection's first packet (exact miss, track, megaflow, commit), or of its
 // second (exact miss, track, megaflow, exact insert), 256 connections at a time, round and round
 // through `flows` of them. The tables hold them all.
@@ -266,9 +248,8 @@ class SetUp {
       : entries_(power_of_two(2 * flows)),
         pages_(ExactCache::bytes_needed(entries_)),
         cache_(pages_.span(), entries_, HashSecret::from_seed(1), sink_),
-        connection_pages_(ConnectionTable::bytes_needed(2 * flows)),
-        connections_(connection_pages_.span(), {2 * flows, true}, HashSecret::from_seed(1),
-                     nullptr),
+        connection_pages_(ConnectionTable::bytes_needed({2 * flows})),
+        connections_(connection_pages_.span(), {2 * flows}, HashSecret::from_seed(1), nullptr),
         megaflow_pages_(MegaflowTable::bytes_needed(1024)),
         megaflows_(megaflow_pages_.span(), 1024, HashSecret::from_seed(1)) {
     FlowMask mask = {};
@@ -289,15 +270,16 @@ class SetUp {
     for (uint32_t i = 0; i < batch_max; ++i) keys_[i] = numbered_key(first + i);
     if (cycles != nullptr) cycles->begin();
     cache_.lookup(keys_, batch_max, found_, hashes_);
+    for (uint32_t i = 0; i < batch_max; ++i) asked_[i] = {&keys_[i], &info_, nullptr, 0, 1};
+    connections_.track(asked_, batch_max, now_ms, tracked_);
     for (uint32_t i = 0; i < batch_max; ++i) {
-      tracked_[i] = connections_.track({keys_[i], info_, nullptr, 0, 1}, now_ms);
       keys_[i].ct_state = tracked_[i].ct_state;
       pointers_[i] = &keys_[i];
     }
     hits_ += megaflows_.lookup(pointers_, batch_max, flows_);
     for (uint32_t i = 0; i < batch_max; ++i) {
       if (tracked_[i].ct_state & ct_new) {
-        connections_.commit({keys_[i], info_, nullptr, 0, 1}, now_ms);
+        connections_.commit(asked_[i], now_ms);
       } else {
         cache_.insert(keys_[i], hashes_[i], {flows_[i].slot, 1, 0, tracked_[i].connection,
                       tracked_[i].generation}, now_ms);
@@ -321,6 +303,7 @@ class SetUp {
   const FlowKey* pointers_[batch_max];
   ExactEntry* found_[batch_max];
   uint64_t hashes_[batch_max];
+  ConnectionPacket asked_[batch_max];
   Tracked tracked_[batch_max];
   FlowRef flows_[batch_max];
   uint64_t hits_ = 0;
@@ -371,6 +354,5 @@ BENCHMARK(exact_lookup)
     ->ArgsProduct({{1, 1000, 10000, 100000, 1000000}, {8, 32, 256}})
     ->MinWarmUpTime(0.1);
 BENCHMARK(megaflow_lookup)->Arg(1)->Arg(4)->Arg(20);
-BENCHMARK(connection_commit)->Arg(65536)->Arg(1048576);
 
 }  // namespace

@@ -15,6 +15,13 @@ namespace vtep {
 
 namespace {
 
+void check_range(const char* field, uint32_t value, uint32_t least, uint32_t most) {
+  if (value >= least && value <= most) return;
+  throw Error("ERR_LIMIT", std::string(field) + ": " + std::to_string(value) +
+                               " is not between " + std::to_string(least) + " and " +
+                               std::to_string(most));
+}
+
 void check_power_of_two(const char* field, uint32_t value, uint32_t least, uint32_t most) {
   if (std::has_single_bit(value) && value >= least && value <= most) return;
   throw Error("ERR_LIMIT", std::string(field) + ": " + std::to_string(value) +
@@ -24,7 +31,7 @@ void check_power_of_two(const char* field, uint32_t value, uint32_t least, uint3
 
 const DatapathConfig& checked(const DatapathConfig& config) {
   check_power_of_two("exactMax", config.exact_max, 64, 1u << 24);
-  check_power_of_two("connectionMax", config.connection_max, 64, 1u << 24);
+  check_range("connectionMax", config.connection_max, 64, 1u << 24);
   if (config.small_frames < 512)
     throw Error("ERR_LIMIT", "smallFrames: " + std::to_string(config.small_frames) +
                                  " is too few; at least 512 are needed");
@@ -43,12 +50,13 @@ Datapath::State::State(const DatapathConfig& wanted)
       tables(std::make_unique<Tables>()),
       zones(std::make_unique<Zones>()),
       grace(config.worker_count),
+      connections(config, secret),
       slow_path_doorbell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!slow_path_doorbell.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of the slow path", errno);
   publish_endpoints();
-  const WorkerShared shared{config, pool, *tables, *zones, capture, grace, secret,
-                            slow_path_doorbell.get()};
+  const WorkerShared shared{config, pool,   *tables,     *zones, capture,
+                            grace,  secret, connections, slow_path_doorbell.get()};
   for (uint32_t number = 0; number < config.worker_count; number++)
     workers.push_back(std::make_unique<Worker>(number, shared, region.view()));
   port_sets.resize(config.worker_count);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "datapath/connections.h"
 #include "datapath/datapath.h"
 #include "datapath/grace.h"
 #include "datapath/region.h"
@@ -63,6 +64,7 @@ struct Datapath::State {
   CaptureFlags capture;
   Grace grace;
   const HashSecret secret = HashSecret::random();
+  Connections connections;
   Fd slow_path_doorbell;
   std::map<uint32_t, PortEntry> ports;
   std::map<uint32_t, Tunnel> tunnels;

@@ -20,7 +20,7 @@ struct DatapathConfig {
   uint32_t worker_count = 1;
   uint32_t flow_max = flow_max_default;
   uint32_t exact_max = 65536;       // exact entries per worker, a power of two
-  uint32_t connection_max = 65536;  // connections per worker
+  uint32_t connection_max = 65536;  // connections of all workers
   uint32_t small_frames = 16384;
   uint32_t large_frames = 256;
   uint32_t spin_us = 20;            // how long an idle worker looks again before it sleeps

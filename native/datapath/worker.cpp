@@ -84,14 +84,11 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
       frames_(shared.pool),
       exact_memory_(ExactCache::bytes_needed(shared.config.exact_max), "the exact cache"),
       megaflow_memory_(MegaflowTable::bytes_needed(shared.config.flow_max), "megaflows"),
-      connection_memory_(ConnectionTable::bytes_needed(shared.config.connection_max),
-                         "connections"),
       exact_({exact_memory_.data(), exact_memory_.size()}, shared.config.exact_max, shared.secret,
              *this),
       megaflows_({megaflow_memory_.data(), megaflow_memory_.size()}, shared.config.flow_max,
                  shared.secret),
-      connections_({connection_memory_.data(), connection_memory_.size()},
-                   {shared.config.connection_max, true}, shared.secret, this),
+      connections_(shared.connections.table()),
       flows_(shared.config.flow_max, "installed flows"),
       meters_(meter_max, "meters"),
       upcalls_(region.upcalls(number)),
@@ -103,6 +100,7 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       batch_(std::make_unique<Batch>()) {
   context_.entropy_secret = shared.secret;  // the same on every worker
+  shared.connections.add_cache(number, exact_);
   if (!doorbell_.open() || !epoll_.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of worker " + std::to_string(number), errno);
   epoll_event event{};

@@ -22,6 +22,7 @@
 #include "action/straight.h"
 #include "base/fd.h"
 #include "datapath/command_ring.h"
+#include "datapath/connections.h"
 #include "datapath/event_ring.h"
 #include "datapath/grace.h"
 #include "datapath/lazy_array.h"
@@ -29,7 +30,6 @@
 #include "datapath/upcall_ring.h"
 #include "datapath/worker_port.h"
 #include "datapath/zones.h"
-#include "flow/connection_table.h"
 #include "flow/exact_cache.h"
 #include "flow/megaflow_table.h"
 
@@ -44,6 +44,7 @@ struct WorkerShared {
   const CaptureFlags& capture;
   Grace& grace;
   const HashSecret& secret;
+  Connections& connections;
   int slow_path_doorbell;  // borrowed
 };
 
@@ -69,10 +70,7 @@ struct Batch {
   EventRecord* captured[batch_max];   // the packet's event; null: none. All null between captures
 };
 
-class Worker final : private TxStage,
-                     private ActionHost,
-                     private ExactSink,
-                     private ConnectionSink {
+class Worker final : private TxStage, private ActionHost, private ExactSink {
  public:
   // `region` is read once, here. Throws Error{ERR_LIMIT}.
   Worker(uint32_t number, const WorkerShared& shared, const RegionView& region);
@@ -107,17 +105,16 @@ class Worker final : private TxStage,
   // worker_classify.cpp: from keys to flows.
   bool look_up(Batch& batch) noexcept;
   uint32_t look_up_missed(Batch& batch, uint32_t count) noexcept;
-  bool exact_usable(const ExactEntry& entry, const PacketInfo& info) noexcept;
+  uint32_t usable_flow(const ExactEntry& entry, const PacketInfo& info) noexcept;
   uint32_t classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
-  Tracked track(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
-  ExactEntry& remember(const FlowKey& key, uint64_t hash, FlowRef flow,
-                       const Tracked& tracked) noexcept;
+  ConnectionPacket asked(const Packet& packet, const FlowKey& key,
+                         const PacketInfo& info) const noexcept;
+  void remember(const Batch& batch, uint32_t i, FlowRef flow, const Tracked& tracked) noexcept;
   void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                          uint16_t zone) noexcept override;
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override;
   bool keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
-  void removed(uint32_t number, const Connection& connection) noexcept override;
   void sweep_tables(bool busy) noexcept;
   void follow_zones() noexcept;
 
@@ -196,10 +193,9 @@ class Worker final : private TxStage,
   FrameCache frames_;
   LazyArray<std::byte> exact_memory_;
   LazyArray<std::byte> megaflow_memory_;
-  LazyArray<std::byte> connection_memory_;
   ExactCache exact_;
   MegaflowTable megaflows_;
-  ConnectionTable connections_;
+  ConnectionTable& connections_;    // shared
   LazyArray<InstalledFlow> flows_;  // [flow_max]
   LazyArray<MeterState> meters_;    // [meter_max]
   UpcallRing upcalls_;
@@ -234,7 +230,10 @@ class Worker final : private TxStage,
   Packet finished_[segments_max + batch_max];  // packets as the port takes them
   ExactEntry* exact_hits_[batch_max];   // of the batch: entry or null
   uint16_t missed_[batch_max];          // packets of the batch without a usable exact entry
-  Tracked tracked_[batch_max];          // of those: what the connection table said
+  ConnectionPacket asked_[batch_max];   // of those: as the connection table sees them
+  Tracked tracked_[batch_max];          // what it said
+  const FlowKey* missed_keys_[batch_max];  // of those, for the megaflow table
+  FlowRef found_[batch_max];            // what it said
   std::unique_ptr<Batch> batch_;
 
   std::atomic<bool> stopping_ = false;

@@ -36,88 +36,86 @@ bool Worker::look_up(Batch& batch) noexcept {
   uint32_t misses = 0;
   for (uint32_t i = 0; i < batch.count; i++) {
     if (i + ahead < batch.count && exact_hits_[i + ahead] != nullptr)
-      __builtin_prefetch(&flows_[exact_hits_[i + ahead]->flow]);
+      __builtin_prefetch(&flows_[exact_hits_[i + ahead]->slot()]);
     ExactEntry* entry = exact_hits_[i];
-    if (entry != nullptr && exact_usable(*entry, batch.infos[i])) [[likely]] {
+    batch.flows[i] = entry == nullptr ? 0 : usable_flow(*entry, batch.infos[i]);
+    if (batch.flows[i] != 0) [[likely]]
       exact_.count(*entry, 1, batch.packets[i].length);
-      batch.flows[i] = entry->flow;
-    } else {
-      batch.flows[i] = 0;
+    else
       missed_[misses++] = static_cast<uint16_t>(i);
-    }
   }
   counter(WorkerCounter::ExactHits) += batch.count - misses;
   return misses == 0 || look_up_missed(batch, misses) == misses;
 }
 
-// Not if its flow is gone, and not for the packets that change a TCP connection's state.
-bool Worker::exact_usable(const ExactEntry& entry, const PacketInfo& info) noexcept {
-  const InstalledFlow& flow = flows_[entry.flow];
-  if (flow.installed == 0 || !entry.belongs_to(entry.flow, flow.generation)) [[unlikely]] {
+// Slot of the entry's flow. 0: the flow or the connection is gone, or the packet is one of those
+// that change a TCP connection's state.
+uint32_t Worker::usable_flow(const ExactEntry& entry, const PacketInfo& info) noexcept {
+  const uint32_t slot = entry.slot();
+  const InstalledFlow& flow = flows_[slot];
+  if (flow.installed == 0 || !entry.current(flow.generation)) [[unlikely]] {
     counter(WorkerCounter::ExactStale)++;
-    return false;
+    return 0;
   }
-  return (info.tcp_flags & tcp_state_flags) == 0 || (entry.flags() & exact_watch_tcp) == 0;
+  const bool watched = (entry.flags() & exact_watch_tcp) != 0;
+  return watched && (info.tcp_flags & tcp_state_flags) != 0 ? 0 : slot;
 }
 
 // The packets missed_[0..count) ask connections, then megaflows; what is found becomes an exact
 // entry. Returns for how many there was a flow.
 uint32_t Worker::look_up_missed(Batch& batch, uint32_t count) noexcept {
-  const FlowKey* keys[batch_max] = {};
-  FlowRef found[batch_max];
   for (uint32_t n = 0; n < count; n++) {
     const uint32_t i = missed_[n];
-    tracked_[n] = track(batch.packets[i], batch.keys[i], batch.infos[i]);
-    keys[n] = &batch.keys[i];
+    asked_[n] = asked(batch.packets[i], batch.keys[i], batch.infos[i]);
   }
-  const uint32_t hits = megaflows_.lookup(keys, count, found);
+  connections_.track(asked_, count, now_ns_ / 1000000, tracked_);
+  for (uint32_t n = 0; n < count; n++) {
+    FlowKey& key = batch.keys[missed_[n]];
+    key.ct_state = tracked_[n].ct_state;
+    missed_keys_[n] = &key;
+  }
+  const uint32_t hits = megaflows_.lookup(missed_keys_, count, found_);
   counter(WorkerCounter::MegaflowHits) += hits;
   counter(WorkerCounter::Misses) += count - hits;
   const uint64_t evictions = exact_.evictions();
   for (uint32_t n = 0; n < count; n++) {
-    if (found[n].slot == 0) continue;
+    if (found_[n].slot == 0) continue;
     const uint32_t i = missed_[n];
-    batch.flows[i] = found[n].slot;
-    const bool same_next_time = tracked_[n].cacheable || !flows_[found[n].slot].stateful;
-    if (!same_next_time || !fits_exact(batch.keys[i])) continue;
-    ExactEntry& entry = remember(batch.keys[i], batch.hashes[i], found[n], tracked_[n]);
-    exact_.count(entry, 1, batch.packets[i].length);
+    batch.flows[i] = found_[n].slot;
+    const bool same_next_time = tracked_[n].cacheable || !flows_[found_[n].slot].stateful;
+    if (same_next_time && fits_exact(batch.keys[i])) remember(batch, i, found_[n], tracked_[n]);
   }
   counter(WorkerCounter::ExactEvictions) += exact_.evictions() - evictions;
   return hits;
 }
 
-// Asks the connection table if the packet's zone is tracked, and writes the answer into the key.
-Tracked Worker::track(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept {
-  const uint16_t zone = shared_.zones.of(key);
-  if (zone == 0) {
-    Tracked untracked;
-    untracked.cacheable = true;
-    return untracked;
-  }
-  const Tracked tracked =
-      connections_.track({key, info, packet.data, packet.length, zone}, now_ns_ / 1000000);
-  key.ct_state = tracked.ct_state;
-  return tracked;
+ConnectionPacket Worker::asked(const Packet& packet, const FlowKey& key,
+                               const PacketInfo& info) const noexcept {
+  return {&key, &info, packet.data, packet.length, shared_.zones.of(key)};
 }
 
-// Makes the exact entry of a key, and ties it to its connection.
-ExactEntry& Worker::remember(const FlowKey& key, uint64_t hash, FlowRef flow,
-                             const Tracked& tracked) noexcept {
+// Makes the exact entry of a packet's key, and ties it to its connection.
+void Worker::remember(const Batch& batch, uint32_t i, FlowRef flow,
+                      const Tracked& tracked) noexcept {
+  const FlowKey& key = batch.keys[i];
   ExactTarget target{flow.slot, flow.generation};
   target.connection = tracked.connection;
   target.connection_generation = tracked.generation;
   if (tracked.connection != 0 && key.ip_proto == ip_proto_tcp) target.flags = exact_watch_tcp;
-  ExactEntry& entry = exact_.insert(key, hash, target, now_ns_ / 1000000);
-  if (tracked.connection == 0) return entry;
-  Connection* connection = connections_.at(tracked.connection, tracked.generation);
-  if (connection != nullptr) connection->exact[tracked.reply ? 1 : 0] = exact_.number_of(entry);
-  return entry;
+  ExactEntry& entry = exact_.insert(key, batch.hashes[i], target, now_ns_ / 1000000);
+  exact_.count(entry, 1, batch.packets[i].length);
+  if (tracked.connection == 0) return;
+  // Another worker may have ended the connection since: nobody would tell the entry any more.
+  if (!connections_.bind(tracked, exact_place(number_, exact_.number_of(entry))))
+    exact_.remove(entry);
 }
 
 // One packet outside a burst: connection and megaflow only. Slot of its flow, or 0.
 uint32_t Worker::classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept {
-  track(packet, key, info);
+  const ConnectionPacket question = asked(packet, key, info);
+  Tracked tracked;
+  connections_.track(&question, 1, now_ns_ / 1000000, &tracked);
+  key.ct_state = tracked.ct_state;
   const FlowKey* keys[1] = {&key};
   FlowRef found[1];
   megaflows_.lookup(keys, 1, found);
@@ -126,9 +124,10 @@ uint32_t Worker::classify(const Packet& packet, FlowKey& key, const PacketInfo& 
 
 void Worker::commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                                uint16_t zone) noexcept {
-  if (zone == 0) return;
-  connections_.commit({key, info, packet.data, packet.length, zone}, now_ns_ / 1000000);
-  counter(WorkerCounter::Connections) = connections_.committed();
+  const Committed committed =
+      connections_.commit({&key, &info, packet.data, packet.length, zone}, now_ns_ / 1000000);
+  counter(WorkerCounter::Connections) += committed.made;
+  counter(WorkerCounter::ConnectionEvictions) += committed.evicted;
 }
 
 // An exact entry that goes, or is swept, tells its connection that it was used.
@@ -138,8 +137,8 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
 }
 
 bool Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
-  const InstalledFlow& flow = flows_[entry.flow];
-  if (flow.installed == 0 || !entry.belongs_to(entry.flow, flow.generation)) return false;
+  const InstalledFlow& flow = flows_[entry.slot()];
+  if (flow.installed == 0 || !entry.current(flow.generation)) return false;
   if (side.connection != 0 &&
       connections_.at(side.connection, side.connection_generation) == nullptr)
     return false;
@@ -148,17 +147,6 @@ bool Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
 
 void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {
   if (side.connection != 0) connections_.prefetch(side.connection);
-}
-
-// A connection that goes takes its exact entries with it.
-void Worker::removed(uint32_t number, const Connection& connection) noexcept {
-  for (const uint32_t entry_number : connection.exact) {
-    ExactEntry* entry = entry_number == 0 ? nullptr : exact_.at(entry_number);
-    if (entry == nullptr) continue;
-    const ExactSide& side = exact_.side_of(*entry);
-    if (side.connection == number && side.connection_generation == connection.generation)
-      exact_.remove(*entry);
-  }
 }
 
 // Looks through a part of each table that is in proportion to the time gone by.
@@ -172,7 +160,8 @@ void Worker::sweep_tables(bool busy) noexcept {
     return static_cast<uint32_t>(busy ? std::min<uint64_t>(part, sweep_burst) : part);
   };
   if (exact_.size() != 0) exact_.sweep(due(exact_.entry_count()), now_ms);
-  if (connections_.size() != 0) connections_.sweep(due(shared_.config.connection_max), now_ms);
+  const uint32_t share = shared_.config.connection_max / shared_.config.worker_count;
+  counter(WorkerCounter::ConnectionsExpired) += connections_.sweep(number_, due(share), now_ms);
 }
 
 // Exact entries were made under the zones of their time.

@@ -3,21 +3,38 @@
 // Why:    apart from the table because it reads packets: ICMP ids and ICMP errors' quotations, with
 //         their own bounds checks.
 // Source: RFC 792, RFC 4443 (an error quotes the packet from its IP header on).
-#include "flow/connection_table.h"
+#include "flow/connection.h"
 #include "packet/headers.h"
 
 namespace vtep {
 
 namespace {
 
-constexpr uint32_t quoted_l4_bytes =
-    8;  // that an error must quote (RFC 792): ports, or type and id
+using hash_detail::load_word;
+using hash_detail::product;
+using Kind = ConnectionKind;
 
-Ipv6Bytes mapped(const uint8_t* ipv4) noexcept {
-  Ipv6Bytes address{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  memcpy(address.data() + 12, ipv4, 4);
-  return address;
-}
+// That an error must quote (RFC 792): ports, or type and id.
+constexpr uint32_t quoted_l4_bytes = 8;
+
+// What a packet says, its sender first.
+struct Ends {
+  uint64_t address[2][2] = {};
+  Be16 port[2] = {};
+  uint8_t ip_proto = 0;
+  bool ipv6 = false;
+
+  void take_addresses4(Be32 from, Be32 to) noexcept {
+    address[0][1] = from.raw;
+    address[1][1] = to.raw;
+  }
+  void take_addresses6(const void* from, const void* to) noexcept {
+    for (const uint32_t word : {0u, 1u}) {
+      address[0][word] = load_word(from, word);
+      address[1][word] = load_word(to, word);
+    }
+  }
+};
 
 // The request of an ICMP message that asks or answers; 0: it does neither.
 uint8_t icmp_request_of(uint8_t type) noexcept {
@@ -49,89 +66,131 @@ bool is_icmp_error(uint8_t type, bool ipv6) noexcept {
          type == icmp_time_exceeded || type == icmp_parameter_problem;
 }
 
-}  // namespace
-
-ConnectionTable::Kind ConnectionTable::icmp_tuple(const ConnectionPacket& packet,
-                                                  Tuple& tuple) noexcept {
-  const bool ipv6 = tuple.ipv6 != 0;
-  const uint8_t type = static_cast<uint8_t>(packet.key.tp_src.host());
-  if (is_icmp_error(type, ipv6)) return Kind::IcmpError;
+Kind icmp_ends(const ConnectionPacket& packet, Ends& ends) noexcept {
+  const uint8_t type = static_cast<uint8_t>(packet.key->tp_src.host());
+  if (is_icmp_error(type, ends.ipv6)) return Kind::IcmpError;
   // ND, MLD and router messages are link business, not connections (types 130 to 143).
-  if (ipv6 && type >= 130 && type <= 143) return Kind::Untracked;
-  const uint8_t request = ipv6 ? icmpv6_request_of(type) : icmp_request_of(type);
+  if (ends.ipv6 && type >= 130 && type <= 143) return Kind::Untracked;
+  const uint8_t request = ends.ipv6 ? icmpv6_request_of(type) : icmp_request_of(type);
   if (request == 0) return Kind::Invalid;
-  if (packet.data == nullptr || packet.info.l4 + icmp_header_bytes > packet.length)
+  if (packet.data == nullptr || packet.info->l4 + icmp_header_bytes > packet.length)
     return Kind::Invalid;
-  const Be16 id = load_be16(packet.data + packet.info.l4 + icmp_id_offset);
+  const Be16 id = load_be16(packet.data + packet.info->l4 + icmp_id_offset);
   const bool asks = type == request;
-  tuple.port[asks ? 0 : 1] = id;
-  tuple.port[asks ? 1 : 0] = be16(request);
+  ends.port[asks ? 0 : 1] = id;
+  ends.port[asks ? 1 : 0] = be16(request);
   return asks ? Kind::IcmpRequest : Kind::IcmpReply;
 }
 
-ConnectionTable::Kind ConnectionTable::tuple_of(const ConnectionPacket& packet,
-                                                Tuple& tuple) noexcept {
-  const FlowKey& key = packet.key;
-  const bool ipv4 = key.eth_type == be16(eth_type_ipv4);
-  if (!ipv4 && key.eth_type != be16(eth_type_ipv6)) return Kind::Untracked;
+inline Kind ends_of(const ConnectionPacket& packet, Ends& ends) noexcept {
+  const FlowKey& key = *packet.key;
+  ends.ipv6 = key.eth_type == be16(eth_type_ipv6);
+  if (packet.zone == 0 || (!ends.ipv6 && key.eth_type != be16(eth_type_ipv4)))
+    return Kind::Untracked;
   if (key.ip_frag == frag_later) return Kind::Invalid;
-  tuple.address[0] = ipv4 ? mapped(reinterpret_cast<const uint8_t*>(&key.ip_src)) : key.ipv6_src;
-  tuple.address[1] = ipv4 ? mapped(reinterpret_cast<const uint8_t*>(&key.ip_dst)) : key.ipv6_dst;
-  tuple.zone = packet.zone;
-  tuple.ip_proto = key.ip_proto;
-  tuple.ipv6 = ipv4 ? 0 : connection_ipv6;
-  if (key.ip_proto == 0) return Kind::Invalid;  // 0 marks free places, and is no transport
-  if (key.ip_proto == (ipv4 ? ip_proto_icmp : ip_proto_icmpv6)) return icmp_tuple(packet, tuple);
-  tuple.port[0] = key.tp_src;
-  tuple.port[1] = key.tp_dst;
+  if (ends.ipv6)
+    ends.take_addresses6(&key.ipv6_src, &key.ipv6_dst);
+  else
+    ends.take_addresses4(key.ip_src, key.ip_dst);
+  ends.ip_proto = key.ip_proto;
+  if (key.ip_proto == (ends.ipv6 ? ip_proto_icmpv6 : ip_proto_icmp)) return icmp_ends(packet, ends);
+  ends.port[0] = key.tp_src;
+  ends.port[1] = key.tp_dst;
   return Kind::Flow;
 }
 
-bool ConnectionTable::quoted_ports(const uint8_t* l4, Tuple& tuple) noexcept {
-  switch (tuple.ip_proto) {
+bool quoted_ports(const uint8_t* l4, Ends& ends) noexcept {
+  switch (ends.ip_proto) {
     case ip_proto_tcp:
     case ip_proto_udp:
     case ip_proto_sctp:
-      tuple.port[0] = load_be16(l4);
-      tuple.port[1] = load_be16(l4 + 2);
+      ends.port[0] = load_be16(l4);
+      ends.port[1] = load_be16(l4 + 2);
       return true;
     case ip_proto_icmp:
     case ip_proto_icmpv6: {
-      const uint8_t request = tuple.ipv6 ? icmpv6_request_of(l4[0]) : icmp_request_of(l4[0]);
+      const uint8_t request = ends.ipv6 ? icmpv6_request_of(l4[0]) : icmp_request_of(l4[0]);
       const bool asks = l4[0] == request;
-      tuple.port[asks ? 0 : 1] = load_be16(l4 + icmp_id_offset);
-      tuple.port[asks ? 1 : 0] = be16(request);
+      ends.port[asks ? 0 : 1] = load_be16(l4 + icmp_id_offset);
+      ends.port[asks ? 1 : 0] = be16(request);
       return request != 0;
     }
     default:
+      ends.port[0] = ends.port[1] = Be16{};
       return true;
   }
 }
 
 // The quotation must have been sent by the receiver of the error: else it is forged or astray.
-bool ConnectionTable::quoted_tuple(const ConnectionPacket& packet, Tuple& tuple) noexcept {
-  const uint32_t at = packet.info.l4 + icmp_header_bytes;
-  if (packet.data == nullptr || packet.info.l4 == 0) return false;
+bool quoted_ends(const ConnectionPacket& packet, Ends& ends) noexcept {
+  const uint32_t at = packet.info->l4 + icmp_header_bytes;
+  if (packet.data == nullptr || packet.info->l4 == 0) return false;
   const uint8_t* ip = packet.data + at;
-  tuple.zone = packet.zone;
-  if (packet.key.eth_type == be16(eth_type_ipv4)) {
+  if (!ends.ipv6) {
     if (at + ipv4_header_bytes > packet.length || ip[0] >> 4 != 4) return false;
     const uint32_t header = (ip[0] & 15u) * 4;
     if (header < ipv4_header_bytes || at + header + quoted_l4_bytes > packet.length) return false;
     if (load_be16(ip + ipv4_frag_offset).host() & ipv4_frag_offset_mask) return false;
-    if (load_be32(ip + ipv4_src_offset) != packet.key.ip_dst) return false;
-    tuple.address[0] = mapped(ip + ipv4_src_offset);
-    tuple.address[1] = mapped(ip + ipv4_dst_offset);
-    tuple.ip_proto = ip[ipv4_proto_offset];
-    return tuple.ip_proto != 0 && quoted_ports(ip + header, tuple);
+    if (load_be32(ip + ipv4_src_offset) != packet.key->ip_dst) return false;
+    ends.take_addresses4(load_be32(ip + ipv4_src_offset), load_be32(ip + ipv4_dst_offset));
+    ends.ip_proto = ip[ipv4_proto_offset];
+    return quoted_ports(ip + header, ends);
   }
   if (at + ipv6_header_bytes + quoted_l4_bytes > packet.length || ip[0] >> 4 != 6) return false;
-  if (memcmp(ip + ipv6_src_offset, &packet.key.ipv6_dst, 16) != 0) return false;
-  memcpy(&tuple.address[0], ip + ipv6_src_offset, 16);
-  memcpy(&tuple.address[1], ip + ipv6_dst_offset, 16);
-  tuple.ip_proto = ip[ipv6_next_header_offset];
-  tuple.ipv6 = connection_ipv6;
-  return tuple.ip_proto != 0 && quoted_ports(ip + ipv6_header_bytes, tuple);
+  if (memcmp(ip + ipv6_src_offset, &packet.key->ipv6_dst, 16) != 0) return false;
+  ends.take_addresses6(ip + ipv6_src_offset, ip + ipv6_dst_offset);
+  ends.ip_proto = ip[ipv6_next_header_offset];
+  return quoted_ports(ip + ipv6_header_bytes, ends);
+}
+
+// Any order will do, as long as it is one. The answer is a toss, so there is no branch on it.
+inline bool out_of_order(const Ends& ends) noexcept {
+  using hash_detail::Wide;
+  const Wide a = Wide{ends.address[0][0]} << 64 | ends.address[0][1];
+  const Wide b = Wide{ends.address[1][0]} << 64 | ends.address[1][1];
+  return (a > b) | ((a == b) & (ends.port[0].raw > ends.port[1].raw));
+}
+
+// Swaps a and b where all bits of `mask` are ones, and leaves them where they are zeroes.
+inline void swap_if(uint64_t mask, uint64_t& a, uint64_t& b) noexcept {
+  const uint64_t change = (a ^ b) & mask;
+  a ^= change;
+  b ^= change;
+}
+
+inline ConnectionTuple tuple_of(const Ends& ends, uint16_t zone, bool swapped) noexcept {
+  ConnectionTuple tuple;
+  const uint64_t mask = swapped ? ~0ull : 0;
+  uint64_t ports[2] = {ends.port[0].raw, ends.port[1].raw};
+  memcpy(tuple.address, ends.address, sizeof tuple.address);
+  swap_if(mask, tuple.address[0][0], tuple.address[1][0]);
+  swap_if(mask, tuple.address[0][1], tuple.address[1][1]);
+  swap_if(mask, ports[0], ports[1]);
+  tuple.rest = ports[0] | ports[1] << 16 | uint64_t{zone} << 32 | uint64_t{ends.ip_proto} << 48 |
+               uint64_t{ends.ipv6} << 56;
+  return tuple;
+}
+
+}  // namespace
+
+uint64_t connection_hash(const ConnectionTuple& tuple, const HashSecret& secret) noexcept {
+  hash_detail::Wide sum = product(tuple.address[0][0] + secret.words[0],
+                                  tuple.address[0][1] + secret.words[1]);
+  sum += product(tuple.address[1][0] + secret.words[2], tuple.address[1][1] + secret.words[3]);
+  sum += product(tuple.rest + secret.words[4], secret.words[5]);
+  return hash_detail::finish(sum, secret.words[6]);
+}
+
+void ask(const ConnectionPacket& packet, const HashSecret& secret,
+         ConnectionQuestion& question) noexcept {
+  Ends ends;
+  question.kind = ends_of(packet, ends);
+  if (question.kind == Kind::IcmpError && !quoted_ends(packet, ends)) question.kind = Kind::Invalid;
+  if (question.kind == Kind::Untracked || question.kind == Kind::Invalid) return;
+  const bool swapped = out_of_order(ends);
+  question.sender = swapped;
+  question.tuple = tuple_of(ends, packet.zone, swapped);
+  question.hash = connection_hash(question.tuple, secret);
 }
 
 }  // namespace vtep

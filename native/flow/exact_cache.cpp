@@ -19,9 +19,6 @@ constexpr size_t header_bytes = 256;
 constexpr uint32_t new_age = 3;
 constexpr uint32_t distance = 16;  // packets between two stages of the lookup
 
-// The key as an entry keeps it: connection state is an answer of later stages, not a question.
-constexpr size_t ct_state_offset = offsetof(FlowKey, ct_state);
-
 void prefetch_write(const void* line) noexcept { __builtin_prefetch(line, 1); }
 void prefetch_read(const void* line) noexcept { __builtin_prefetch(line, 0); }
 
@@ -125,15 +122,17 @@ void ExactCache::flush(ExactEntry& entry) noexcept {
 
 void ExactCache::retarget(ExactEntry& entry, const ExactTarget& target) noexcept {
   ExactSide& side = sides_[&entry - entries_];
-  entry.flow = target.flow;
+  entry.flow.store(target.flow, std::memory_order_relaxed);
   entry.generation_flags =
       (target.generation & 0xffffffu) | uint32_t{target.flags} << 24 | uint32_t{exact_live} << 24;
   side.connection = target.connection;
   side.connection_generation = target.connection_generation;
 }
 
-ExactEntry& ExactCache::insert(const FlowKey& key, uint64_t hash, const ExactTarget& target,
+ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
                                uint64_t now_ms) noexcept {
+  FlowKey key = asked;
+  key.ct_state = 0;  // an answer of later stages, not a question
   if (ExactEntry* entry = find(key, hash)) {
     if (entry->packets != 0) flush(*entry);
     retarget(*entry, target);
@@ -147,7 +146,6 @@ ExactEntry& ExactCache::insert(const FlowKey& key, uint64_t hash, const ExactTar
   place(hash, number);
   ExactEntry& entry = entries_[number - 1];
   memcpy(entry.key, &key, sizeof entry.key);
-  entry.key[ct_state_offset] = 0;
   entry.packets = 0;
   entry.bytes = 0;
   if (has_long_key(key)) longs_[number - 1] = {key.ipv6_src, key.ipv6_dst};
@@ -287,12 +285,6 @@ uint32_t ExactCache::sweep(uint32_t budget, uint64_t now_ms) noexcept {
     ++removed;
   }
   return removed;
-}
-
-ExactEntry* ExactCache::at(uint32_t number) noexcept {
-  if (number == 0 || number > header_->fresh) return nullptr;
-  ExactEntry& entry = entries_[number - 1];
-  return entry.live() ? &entry : nullptr;
 }
 
 }  // namespace vtep

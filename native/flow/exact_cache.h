@@ -5,7 +5,7 @@
 //         and one entry line, both prefetched for a whole burst, so that a million flows in random
 //         order cost memory bandwidth and not memory latency. A hit writes only the line that it
 //         has read.
-// Thread: one cache per worker, touched by nobody else.
+// Thread: one cache per worker, touched by nobody else, but for kill().
 // Owner:  the caller owns the memory: bytes_needed() bytes, 64-aligned, zeroed.
 //         Entries name flows by slot and generation; a removed flow's entries are found stale by
 //         whoever hits them, and by the sweep.
@@ -24,6 +24,7 @@
 // connection on purpose.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -42,7 +43,7 @@ constexpr uint8_t exact_live = 0x80;    // in use; the cache's own
 // All that an IPv4 hit touches.
 struct ExactEntry {
   uint8_t key[exact_key_bytes_v4];  // 0: FlowKey bytes 0..47, ct_state zero
-  uint32_t flow;                    // 48: slot in the flow store
+  std::atomic<uint32_t> flow;       // 48: slot in the flow store; 0: killed, of no flow any more
   uint32_t generation_flags;        // 52: generation of the flow, low 24 bits; flags above
   uint32_t packets;                 // 56: since the last flush
   uint32_t bytes;                   // 60: since the last flush
@@ -50,9 +51,11 @@ struct ExactEntry {
   uint32_t generation() const noexcept { return generation_flags & 0xffffffu; }
   uint8_t flags() const noexcept { return static_cast<uint8_t>(generation_flags >> 24); }
   bool live() const noexcept { return (flags() & exact_live) != 0; }
-  // Whether the entry is of this flow; the caller knows the flow's present generation.
-  bool belongs_to(uint32_t slot, uint32_t flow_generation) const noexcept {
-    return flow == slot && generation() == (flow_generation & 0xffffffu);
+  // To be read once per use: kill() may come in between.
+  uint32_t slot() const noexcept { return flow.load(std::memory_order_relaxed); }
+  // Whether the entry is of its flow as it is now.
+  bool current(uint32_t flow_generation) const noexcept {
+    return generation() == (flow_generation & 0xffffffu);
   }
 };
 static_assert(sizeof(ExactEntry) == cache_line_bytes);
@@ -109,11 +112,16 @@ class ExactCache {
       flush(entry);
   }
 
-  // The entry of `key`, made if there is none; `hash` is the one that lookup() gave. An existing
-  // one gets the new target and keeps its counters, after a flush to the old one. Evicts if it
-  // must.
-  ExactEntry& insert(const FlowKey& key, uint64_t hash, const ExactTarget& target,
+  // The entry of the key, made if there is none; `hash` is the one that lookup() gave, before the
+  // key had a ct_state. An existing one gets the new target, after a flush to the old one. Evicts
+  // if it must.
+  ExactEntry& insert(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
                      uint64_t now_ms) noexcept;
+  // Takes the flow from an entry, so that its next packet is classified anew. Any worker; a number
+  // that has been used again meanwhile costs that entry one look-up.
+  void kill(uint32_t number) noexcept {
+    entries_[number - 1].flow.store(0, std::memory_order_relaxed);
+  }
   // Flushes and forgets.
   void remove(ExactEntry& entry) noexcept;
   void clear() noexcept;
@@ -122,11 +130,10 @@ class ExactCache {
   // keep. Each full round is a tick of the ages. Returns how many were removed.
   uint32_t sweep(uint32_t budget, uint64_t now_ms) noexcept;
 
-  // Number of an entry, for Connection::exact; at() of a number, null when out of range or free.
+  // Number of an entry, for kill().
   uint32_t number_of(const ExactEntry& entry) const noexcept {
     return static_cast<uint32_t>(&entry - entries_) + 1;
   }
-  ExactEntry* at(uint32_t number) noexcept;
 
   uint32_t size() const noexcept { return header_->live_count; }
   uint32_t entry_count() const noexcept { return entry_count_; }

@@ -44,6 +44,7 @@ class TagIndex {
   };
 
   static size_t bytes_needed(uint32_t record_max) noexcept;
+  TagIndex() noexcept = default;  // none, until one is assigned
   TagIndex(std::byte* memory, uint32_t record_max) noexcept;
 
   Place place_of(uint64_t hash) const noexcept {
@@ -144,8 +145,8 @@ class TagIndex {
   Slot put(uint32_t bucket, const Resident& resident, bool second) noexcept;
   bool make_room(uint32_t full) noexcept;
 
-  Bucket* buckets_;
-  uint32_t bucket_count_;  // even
+  Bucket* buckets_ = nullptr;
+  uint32_t bucket_count_ = 0;  // even
 };
 
 }  // namespace vtep

@@ -24,12 +24,12 @@ constexpr uint8_t rel_rpl = ct_tracked | ct_rel | ct_rpl;
 constexpr uint8_t inv = ct_tracked | ct_inv;
 
 struct Sink final : ConnectionSink {
-  void removed(uint32_t number, const Connection& connection) noexcept override {
-    numbers.insert(number);
-    ports.push_back(connection.port[0].host());
+  void removed(const Connection& connection) noexcept override {
+    ports.push_back(connection.tuple.port(connection.originator).host());
+    exact.insert({connection.exact[0], connection.exact[1]});
   }
-  std::set<uint32_t> numbers;
   std::vector<uint16_t> ports;
+  std::set<uint32_t> exact;
 };
 
 class Connections : public ::testing::Test {
@@ -37,7 +37,7 @@ class Connections : public ::testing::Test {
   static constexpr uint32_t connection_max = 64;
   Connections() { make({connection_max, true}); }
   void make(const ConnectionConfig& config) {
-    memory = std::make_unique<TableMemory>(ConnectionTable::bytes_needed(config.connection_max));
+    memory = std::make_unique<TableMemory>(ConnectionTable::bytes_needed(config));
     table =
         std::make_unique<ConnectionTable>(memory->span(), config, HashSecret::from_seed(3), &sink);
   }
@@ -54,13 +54,15 @@ class Connections : public ::testing::Test {
     PacketInfo info;
     parse(&packet, 1, RxContext{1, false, false, nullptr}, &key, &info);
     EXPECT_EQ(info.drop, DropReason::None);
-    const ConnectionPacket seen{key, info, packet.data, packet.length, zone};
-    const Tracked tracked = table->track(seen, now_ms);
+    const ConnectionPacket seen{&key, &info, packet.data, packet.length, zone};
+    Tracked tracked;
+    table->track(&seen, 1, now_ms, &tracked);
     if (commit && (tracked.ct_state & ct_new)) {
-      const uint32_t number = table->commit(seen, now_ms);
-      EXPECT_NE(number, 0u);
-      last = number;
-      last_generation = table->generation_of(number);
+      const Committed committed = table->commit(seen, now_ms);
+      EXPECT_TRUE(committed.made);
+      evictions += committed.evicted;
+      last = committed.number;
+      last_generation = committed.generation;
     }
     return tracked;
   }
@@ -70,7 +72,7 @@ class Connections : public ::testing::Test {
   std::unique_ptr<TableMemory> memory;
   std::unique_ptr<ConnectionTable> table;
   uint64_t now_ms = 1'000'000;
-  uint32_t last = 0, last_generation = 0;
+  uint32_t last = 0, last_generation = 0, evictions = 0;
 };
 
 Bytes out(uint8_t flags, uint16_t port = 1000) {
@@ -267,9 +269,9 @@ TEST_F(Connections, each_state_has_its_timeout) {
     make({connection_max, true});
     for (size_t i = 0; i < count; ++i) allow(steps[i].frame);
     now_ms += steps[count - 1].timeout_ms;
-    EXPECT_EQ(table->sweep(100, now_ms), 0u) << count;
+    EXPECT_EQ(table->sweep(0, 100, now_ms), 0u) << count;
     ++now_ms;
-    EXPECT_EQ(table->sweep(100, now_ms), 1u) << count;
+    EXPECT_EQ(table->sweep(0, 100, now_ms), 1u) << count;
     EXPECT_EQ(table->size(), 0u);
   }
 }
@@ -284,21 +286,21 @@ TEST_F(Connections, an_expired_connection_is_gone_even_before_the_sweep_comes_by
 
 TEST_F(Connections, what_the_exact_cache_has_seen_keeps_a_connection_alive) {
   allow(udp_out());
-  const uint64_t used = now_ms + udp_single_ms;
+  const auto used = static_cast<uint32_t>(now_ms + udp_single_ms);
   EXPECT_TRUE(table->refresh(last, last_generation, used));
   EXPECT_TRUE(table->refresh(last, last_generation, used - 5000));  // late news change nothing
   now_ms = used + udp_single_ms;
-  EXPECT_EQ(table->sweep(100, now_ms), 0u);
-  EXPECT_EQ(table->sweep(100, now_ms + 1), 1u);
+  EXPECT_EQ(table->sweep(0, 100, now_ms), 0u);
+  EXPECT_EQ(table->sweep(0, 100, now_ms + 1), 1u);
   EXPECT_FALSE(table->refresh(last, last_generation, now_ms));
 }
 
 TEST_F(Connections, the_sweep_keeps_to_its_budget) {
   for (uint16_t port = 0; port < 60; ++port) allow(udp_out(port));
   now_ms += udp_single_ms + 1;
-  EXPECT_EQ(table->sweep(10, now_ms), 10u);
-  EXPECT_EQ(table->sweep(20, now_ms), 20u);
-  EXPECT_EQ(table->sweep(1000, now_ms), 30u);
+  EXPECT_EQ(table->sweep(0, 10, now_ms), 10u);
+  EXPECT_EQ(table->sweep(0, 20, now_ms), 20u);
+  EXPECT_EQ(table->sweep(0, 1000, now_ms), 30u);
   EXPECT_EQ(sink.ports.size(), 60u);
 }
 
@@ -313,14 +315,16 @@ TEST_F(Connections, a_full_table_evicts_the_unanswered_and_oldest_first) {
     ASSERT_EQ(track(udp_out(port)).ct_state, est);
     ASSERT_LE(table->size(), connection_max);
   }
-  EXPECT_EQ(table->evictions(), 20u + 5000 - connection_max);
+  EXPECT_EQ(evictions, 20u + 5000 - connection_max);
   for (uint16_t port = 0; port < 20; ++port) EXPECT_EQ(track(udp_out(port)).ct_state, est) << port;
 }
 
 TEST_F(Connections, numbers_and_generations_name_one_connection_only) {
   allow(udp_out(1));
   const uint32_t first = last, generation = last_generation;
-  table->remove(first);
+  table->remove(first, generation + 2);  // not this one
+  EXPECT_NE(table->at(first, generation), nullptr);
+  table->remove(first, generation);
   EXPECT_EQ(table->at(first, generation), nullptr);
   allow(udp_out(2));
   EXPECT_EQ(last, first);
@@ -335,11 +339,13 @@ TEST_F(Connections, committing_twice_makes_one_connection) {
   FlowKey key;
   PacketInfo info;
   parse(&packet, 1, RxContext{1, false, false, nullptr}, &key, &info);
-  const ConnectionPacket seen{key, info, packet.data, packet.length, 1};
-  const uint32_t number = table->commit(seen, now_ms);
-  EXPECT_EQ(table->commit(seen, now_ms), number);
+  const ConnectionPacket seen{&key, &info, packet.data, packet.length, 1};
+  const Committed first = table->commit(seen, now_ms);
+  const Committed second = table->commit(seen, now_ms);
+  EXPECT_TRUE(first.made && !second.made);
+  EXPECT_EQ(first.number, second.number);
+  EXPECT_EQ(first.generation, second.generation);
   EXPECT_EQ(table->size(), 1u);
-  EXPECT_EQ(table->committed(), 1u);
 }
 
 }  // namespace

@@ -16,12 +16,12 @@ namespace {
 // Keeps every flushed count by flow slot, and removes the flows that the test names.
 struct Sink final : ExactSink {
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override {
-    packets[entry.flow] += entry.packets;
-    bytes[entry.flow] += entry.bytes;
+    packets[entry.slot()] += entry.packets;
+    bytes[entry.slot()] += entry.bytes;
     used_ms = side.used_ms;
   }
   bool keep(const ExactEntry& entry, const ExactSide&) noexcept override {
-    return entry.flow != unwanted;
+    return entry.slot() != unwanted;
   }
   void foresee(const ExactEntry& entry, const ExactSide&) noexcept override {
     foreseen += entry.live();
@@ -58,17 +58,17 @@ TEST(ExactCache, finds_what_was_inserted_with_its_flow_and_nothing_else) {
   cache.table.insert(key, hash_exact_key(key, cache.table.secret()), target, 5000);
   ExactEntry* entry = cache.find(key);
   ASSERT_NE(entry, nullptr);
-  EXPECT_TRUE(entry->belongs_to(42, 0x12345678));
-  EXPECT_FALSE(entry->belongs_to(42, 0x12345679));
-  EXPECT_FALSE(entry->belongs_to(43, 0x12345678));
+  EXPECT_EQ(entry->slot(), 42u);
+  EXPECT_TRUE(entry->current(0x12345678));
+  EXPECT_FALSE(entry->current(0x12345679));
   EXPECT_EQ(entry->flags() & exact_watch_tcp, exact_watch_tcp);
   const ExactSide& side = cache.table.side_of(*entry);
   EXPECT_EQ(side.connection, 9u);
   EXPECT_EQ(side.connection_generation, 3u);
   EXPECT_EQ(side.used_ms, 5000u);
-  EXPECT_EQ(cache.table.at(cache.table.number_of(*entry)), entry);
-  EXPECT_EQ(cache.table.at(0), nullptr);
-  EXPECT_EQ(cache.table.at(9999), nullptr);
+  cache.table.kill(cache.table.number_of(*entry));
+  EXPECT_EQ(cache.find(key), entry);  // still there, but of no flow
+  EXPECT_EQ(entry->slot(), 0u);
 }
 
 TEST(ExactCache, every_bit_of_the_compared_bytes_tells_keys_apart) {
@@ -94,10 +94,23 @@ TEST(ExactCache, inserting_a_key_again_changes_its_flow_and_flushes_the_old_one)
   cache.table.count(cache.insert(key, 10), 3, 300);
   ExactEntry& again = cache.insert(key, 11);
   EXPECT_EQ(cache.table.size(), 1u);
-  EXPECT_EQ(again.flow, 11u);
+  EXPECT_EQ(again.slot(), 11u);
   EXPECT_EQ(again.packets, 0u);
   EXPECT_EQ(cache.sink.packets[10], 3u);
   EXPECT_EQ(cache.sink.bytes[10], 300u);
+}
+
+TEST(ExactCache, the_state_of_the_connection_is_no_part_of_the_key) {
+  Cache cache(64);
+  FlowKey key = numbered_key(1);
+  const uint64_t hash = hash_exact_key(key, cache.table.secret());
+  key.ct_state = ct_tracked | ct_est;
+  cache.table.insert(key, hash, {10, 1}, 0);
+  cache.table.insert(key, hash, {11, 1}, 0);
+  EXPECT_EQ(cache.table.size(), 1u);
+  key.ct_state = 0;
+  ASSERT_NE(cache.find(key), nullptr);
+  EXPECT_EQ(cache.find(key)->slot(), 11u);
 }
 
 TEST(ExactCache, agrees_with_a_map_through_random_inserts_removals_and_batches) {
@@ -133,7 +146,7 @@ TEST(ExactCache, agrees_with_a_map_through_random_inserts_removals_and_batches) 
       EXPECT_EQ(hashes[i], hash_exact_key(keys[i], cache.table.secret()));
       if (known == oracle.end()) continue;
       ++expected_hits;
-      EXPECT_EQ(entries[i]->flow, known->second);
+      EXPECT_EQ(entries[i]->slot(), known->second);
     }
     EXPECT_EQ(hits, expected_hits);
   }
