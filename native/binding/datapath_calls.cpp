@@ -176,7 +176,9 @@ void DatapathObject::set_zone(const Info& info) {
     const uint32_t port = number_argument({info, 0, "setZone", "port"}, 0, port_max - 1);
     const uint32_t vni = number_argument({info, 1, "setZone", "vni"}, 0, (1u << 24) - 1);
     const uint32_t zone = number_argument({info, 2, "setZone", "zone"}, 0, 65535);
-    open_control(info.Env()).set_zone(port, vni, static_cast<uint16_t>(zone));
+    const uint32_t vlan = number_argument({info, 3, "setZone", "vlan"}, 0, 4095);
+    open_control(info.Env())
+        .set_zone(port, vni, static_cast<uint16_t>(zone), static_cast<uint16_t>(vlan));
   });
 }
 

@@ -38,8 +38,9 @@ class DatapathControl {
   virtual std::vector<GroupConfig> list_groups() = 0;
   virtual void set_meter(uint32_t number, const MeterConfig& config) = 0;
   virtual void remove_meter(uint32_t number) = 0;
-  // Connection tracking zone of packets from a port (vni 0) or a VNI (port 0); zone 0: not tracked.
-  virtual void set_zone(uint32_t port, uint32_t vni, uint16_t zone) = 0;
+  // Connection tracking zone of packets from a port's VLAN (vni 0; VLAN 0: no tag) or from a VNI
+  // (port 0); zone 0: not tracked.
+  virtual void set_zone(uint32_t port, uint32_t vni, uint16_t zone, uint16_t vlan = 0) = 0;
   // Copies of the packets of `port` (0: all) go to the event ring.
   virtual void set_capture(uint32_t port, bool on) = 0;
 

@@ -40,7 +40,7 @@ class Datapath : public DatapathControl {
   std::vector<GroupConfig> list_groups() override;
   void set_meter(uint32_t number, const MeterConfig& config) override;
   void remove_meter(uint32_t number) override;
-  void set_zone(uint32_t port, uint32_t vni, uint16_t zone) override;
+  void set_zone(uint32_t port, uint32_t vni, uint16_t zone, uint16_t vlan = 0) override;
   void set_capture(uint32_t port, bool on) override;
   uint8_t* memory() const noexcept override;
   uint64_t memory_bytes() const noexcept override;

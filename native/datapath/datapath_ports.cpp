@@ -74,7 +74,7 @@ void Datapath::remove_port(uint32_t number) {
   state.ports.erase(found);
   state.publish_port_sets();
   state.grace.synchronize();  // from here on no worker knows the port
-  state.zones->set_port(number, 0);
+  state.zones->clear_port(number);
   set_capture(number, false);
   entry.ends.clear();
 }
@@ -107,14 +107,15 @@ uint32_t Datapath::State::least_loaded() const {
   return static_cast<uint32_t>(std::min_element(readers.begin(), readers.end()) - readers.begin());
 }
 
-void Datapath::set_zone(uint32_t port, uint32_t vni, uint16_t zone) {
+void Datapath::set_zone(uint32_t port, uint32_t vni, uint16_t zone, uint16_t vlan) {
+  if (vlan >= vlan_limit) throw Error("ERR_LIMIT", numbered("VLAN", vlan) + " is above 4095");
   if (port >= port_max || vni >= vni_limit || (port == 0) == (vni == 0))
     throw Error("ERR_LIMIT", "a zone belongs to a port or to a VNI: got " + numbered("port", port) +
                                  " and " + numbered("VNI", vni));
   if (vni != 0)
     state_->zones->set_vni(vni, zone);
   else
-    state_->zones->set_port(port, zone);
+    state_->zones->set_port(port, vlan, zone);
 }
 
 void Datapath::set_capture(uint32_t port, bool on) {

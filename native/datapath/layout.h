@@ -34,7 +34,7 @@
 namespace vtep {
 
 constexpr uint32_t layout_magic = 0x50455456;  // "VTEP"
-constexpr uint32_t layout_version = 1;
+constexpr uint32_t layout_version = 2;
 
 struct RegionHeader {
   uint32_t magic;

@@ -123,8 +123,8 @@ class DatapathClient final : public DatapathControl {
   void remove_meter(uint32_t number) override {
     call(Call::RemoveMeter, MessageWriter().put(number));
   }
-  void set_zone(uint32_t port, uint32_t vni, uint16_t zone) override {
-    call(Call::SetZone, MessageWriter().put(port).put(vni).put(zone));
+  void set_zone(uint32_t port, uint32_t vni, uint16_t zone, uint16_t vlan) override {
+    call(Call::SetZone, MessageWriter().put(port).put(vni).put(zone).put(vlan));
   }
   void set_capture(uint32_t port, bool on) override {
     call(Call::SetCapture, MessageWriter().put(port).put(uint32_t{on}));

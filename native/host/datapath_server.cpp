@@ -279,7 +279,8 @@ MessageWriter DatapathServer::State::answer_ports(Call call, MessageReader& read
   } else {
     const uint32_t port = reader.get<uint32_t>();
     const uint32_t vni = reader.get<uint32_t>();
-    datapath.set_zone(port, vni, reader.get<uint16_t>());
+    const uint16_t zone = reader.get<uint16_t>();
+    datapath.set_zone(port, vni, zone, reader.get<uint16_t>());
   }
   return reply;
 }

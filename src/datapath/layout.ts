@@ -10,7 +10,7 @@ import { SwitchError } from '../lib/errors.ts';
 /** Limits and marks of base/limits.h and layout.h. */
 export const limits = Object.freeze({
   layoutMagic: 0x50455456,
-  layoutVersion: 1,
+  layoutVersion: 2,
   workerMax: 16,
   portMax: 1024,
   tunnelMax: 4096,

@@ -122,7 +122,8 @@ export interface NativeDatapath {
   listGroups(): NativeGroup[];
   setMeter(number: number, meter: NativeMeter): void;
   removeMeter(number: number): void;
-  setZone(port: number, vni: number, zone: number): void;
+  /** Of a port's VLAN (0: no tag), or of a VNI; the other is 0. Zone 0: not tracked. */
+  setZone(port: number, vni: number, zone: number, vlan: number): void;
   setCapture(port: number, on: boolean): void;
 
   /** Bytes of upcall records that wait behind the `answered` cursor of a worker (acquire). */
