@@ -7,7 +7,8 @@ import { datapathPort } from '../src/datapath/adapter.ts';
 import { loadAddon } from '../src/datapath/addon.ts';
 import type { LocalDatapath, NativeDatapathOptions } from '../src/datapath/native.ts';
 import { Pipeline } from '../src/pipeline/pipeline.ts';
-import { type Compiled, compile } from '../src/rules/compile.ts';
+import { type Compiled, compile, nothingCompiled } from '../src/rules/compile.ts';
+import { diffCompiled } from '../src/rules/diff.ts';
 import { Numbering } from '../src/rules/numbering.ts';
 import { SlowPath } from '../src/slowpath/slow-path.ts';
 import { benchDocument, host } from './network.ts';
@@ -28,7 +29,8 @@ export class LabRules {
     const numbering = new Numbering();
     const document = benchDocument(remotePorts);
     this.compiled = compile(document, { host, numbering, uplinkDevice: 'uplink' });
-    this.pipeline = new Pipeline([...this.compiled.rules.values()]);
+    this.pipeline = new Pipeline();
+    this.pipeline.apply(diffCompiled(nothingCompiled, this.compiled).rules);
     this.localPort = numbering.number('devices', 'local0');
     this.uplink = numbering.number('devices', 'uplink');
   }

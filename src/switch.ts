@@ -144,11 +144,12 @@ export class Switch implements api.SwitchApi {
   #compile(document: Document): Compiled {
     const { host, tunnel } = this.#parts.config;
     if (!document.hosts.some(({ name }) => name === host)) return nothingCompiled;
-    return compile(document, {
+    const options = {
       host,
       numbering: this.#numbering,
       ...(tunnel.device === undefined ? {} : { uplinkDevice: tunnel.device }),
-    });
+    };
+    return compile(document, options, this.#compiled);
   }
 
   /** Numbers of names that nothing refers to any more; flows have followed. */
@@ -169,7 +170,7 @@ export class Switch implements api.SwitchApi {
 
   /** What is accepted but not in force here, object by object. */
   #gaps(): api.ApplyResult['notInForce'] {
-    const kinds = ['hosts', 'routers', 'securityGroups', 'ports'] as const;
+    const kinds = ['hosts', 'routers', 'ports'] as const;
     const found = this.#found();
     return kinds.flatMap((kind) =>
       objectViews(found, kind)

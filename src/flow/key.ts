@@ -32,6 +32,21 @@ export const ipProto = Object.freeze({
   sctp: 132,
 });
 
+/** Bits of ct_state, as in OVS; all zero: the packet is not tracked. */
+export const ctState = Object.freeze({
+  /** Would start a connection. */
+  new: 0x01,
+  /** Belongs to a committed connection. */
+  est: 0x02,
+  /** An ICMP error about one. */
+  rel: 0x04,
+  /** In the reply direction. */
+  rpl: 0x08,
+  /** Fits no connection in its state. */
+  inv: 0x10,
+  tracked: 0x20,
+});
+
 /** What a field holds, which decides its text. */
 export type FieldKind = 'number' | 'hex' | 'mac' | 'ipv4' | 'ipv6';
 

@@ -12,6 +12,9 @@ const remoteFields = ['remote', 'remoteGroup', 'remoteSet'] as const;
 /** Numbers of TCP, UDP and SCTP (IANA), for rules that give the number instead of the name. */
 const protocolsWithPorts: readonly Rule['protocol'][] = ['tcp', 'udp', 'sctp', 6, 17, 132];
 
+/** Numbers of ICMP for IPv4 and IPv6, likewise. */
+const icmpProtocols: readonly Rule['protocol'][] = ['icmp', 'icmpv6', 1, 58];
+
 /** Reports dangling names and rules that contradict themselves. */
 export function checkSecurity(checked: Checked): void {
   for (const [index, group] of checked.document.securityGroups.entries()) {
@@ -21,6 +24,23 @@ export function checkSecurity(checked: Checked): void {
   }
   for (const [index, set] of checked.document.addressSets.entries()) {
     uniqueEntries(checked, set.addresses, ['addressSets', index, 'addresses']);
+  }
+  checkPortGroups(checked);
+}
+
+/** A port tracks connections or it does not: groups of both kinds contradict each other. */
+function checkPortGroups({ document, report }: Checked): void {
+  if (document.securityGroups.every((group) => group.stateful)) return;
+  const stateful = new Map(document.securityGroups.map((group) => [group.name, group.stateful]));
+  for (const [index, { securityGroups }] of document.ports.entries()) {
+    const first = securityGroups[0];
+    if (first === undefined) continue;
+    const kind = (group: string) => (stateful.get(group) === false ? 'stateless' : 'stateful');
+    for (const [entry, name] of securityGroups.entries()) {
+      if (!stateful.has(name) || kind(name) === kind(first)) continue;
+      const message = `group "${name}" is ${kind(name)}, "${first}" is ${kind(first)}`;
+      report(['ports', index, 'securityGroups', entry], message, `a ${kind(first)} group`);
+    }
   }
 }
 
@@ -40,6 +60,14 @@ function checkRule(checked: Checked, rule: Rule, path: Path): void {
   if (rule.ports !== undefined && !protocolsWithPorts.includes(rule.protocol)) {
     const message = `protocol ${rule.protocol} has no ports`;
     checked.report([...path, 'ports'], message, 'no ports, or protocol tcp, udp or sctp');
+  }
+  if (rule.icmpType !== undefined && !icmpProtocols.includes(rule.protocol)) {
+    const message = `protocol ${rule.protocol} has no ICMP types`;
+    checked.report([...path, 'icmpType'], message, 'no icmpType, or protocol icmp or icmpv6');
+  }
+  if (rule.icmpCode !== undefined && rule.icmpType === undefined) {
+    const message = 'a code means something only together with its type';
+    checked.report([...path, 'icmpCode'], message, 'icmpType beside it, or no icmpCode');
   }
   if (rule.remote !== undefined) checkFamily(checked, rule, rule.remote, path);
 }

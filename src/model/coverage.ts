@@ -9,7 +9,7 @@ import type { Document } from './document.ts';
 /** Part of one object that has no effect yet. */
 export interface NotInForce {
   /** Section of the document, such as "routers". */
-  readonly kind: 'routers' | 'securityGroups' | 'ports';
+  readonly kind: 'routers' | 'ports';
   readonly name: string;
   /** Field of the object; absent when the whole object has no effect. */
   readonly field?: string;
@@ -24,15 +24,7 @@ export function notInForce(document: Document): readonly NotInForce[] {
     const message = 'Routers are not in force yet: its subnets stay apart.';
     list.push({ kind: 'routers', name, message });
   }
-  for (const { name } of document.securityGroups) {
-    const message = 'Security groups are not in force yet: its rules deny nothing.';
-    list.push({ kind: 'securityGroups', name, message });
-  }
-  for (const { name, securityGroups, qos } of document.ports) {
-    if (securityGroups.length > 0) {
-      const message = 'Security groups are not in force yet: the port is open.';
-      list.push({ kind: 'ports', name, field: 'securityGroups', message });
-    }
+  for (const { name, qos } of document.ports) {
     if (qos?.ingress !== undefined || qos?.egress !== undefined) {
       const message = 'Rate limits are not in force yet: the port is not limited.';
       list.push({ kind: 'ports', name, field: 'qos', message });

@@ -129,6 +129,14 @@ export const ruleSchema = field
       .portRange()
       .optional()
       .describe('Destination port or range, for tcp, udp and sctp; without it every port.'),
+    icmpType: field
+      .wholeNumber('an ICMP type', 0, 255)
+      .optional()
+      .describe('ICMP type, for icmp and icmpv6; without it every type.'),
+    icmpCode: field
+      .wholeNumber('an ICMP code', 0, 255)
+      .optional()
+      .describe('ICMP code, beside icmpType; without it every code.'),
     remote: field
       .ipOrCidr()
       .optional()
@@ -151,6 +159,10 @@ export const securityGroupSchema = field
       .listOf(ruleSchema, 'rules')
       .default([])
       .describe('What is allowed; without a rule that fits, traffic is denied.'),
+    stateful: field
+      .yesOrNo()
+      .default(true)
+      .describe('Replies pass with their connection; false: they need rules of their own.'),
   })
   .describe('Rules for the ports that name the group.');
 

@@ -18,11 +18,15 @@ export const register = Object.freeze({
   tagged: flowKeyWords + 3,
   /** Id of the logical source port on the wire (Geneve option); never matched. */
   sourceId: flowKeyWords + 4,
+  /** 1: the packet starts a connection that is to be remembered. */
+  commit: flowKeyWords + 5,
+  /** Which kinds of local ports a replicated packet may reach, a bit each; see policy.ts. */
+  receivers: flowKeyWords + 6,
 });
 export type RegisterName = keyof typeof register;
 
 /** Words of a pipeline key and of its mask. */
-export const pipelineKeyWords = flowKeyWords + 5;
+export const pipelineKeyWords = flowKeyWords + 7;
 
 /** Registers by the order of their words. */
 export const registerNames = Object.keys(register) as readonly RegisterName[];

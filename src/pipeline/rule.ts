@@ -28,6 +28,10 @@ export type Step =
   | { readonly kind: 'untag' }
   /** Appends Output to the device port that the packet came in by, tag and all. */
   | { readonly kind: 'reply' }
+  /** Sets register `commit` if the packet would start a connection (ct_new). */
+  | { readonly kind: 'commit' }
+  /** Replicates to the kinds of ports that register `receivers` tells. */
+  | { readonly kind: 'receivers'; readonly receivers: Receivers }
   /** Asks the slow path to learn the source MAC at the source location. */
   | { readonly kind: 'learn' }
   /** The verdict holds for this packet only: it depends on more than the key. */
@@ -35,6 +39,17 @@ export type Step =
   | { readonly kind: 'goto'; readonly stage: StageName }
   | { readonly kind: 'drop'; readonly reason: number }
   | { readonly kind: 'done' };
+
+/** Action words that replicate a packet; the source port's id replaces the word at `sourceIdAt`. */
+export interface Receivers {
+  /** To everyone, when all kinds of local ports may have it. */
+  readonly all: Uint32Array;
+  /** To one kind each; `only`: the location of the one port of the kind, 0 when there are more. */
+  readonly kinds: readonly { readonly words: Uint32Array; readonly only: number }[];
+  /** To those who judge for themselves, beside the kinds. */
+  readonly others: Uint32Array | undefined;
+  readonly sourceIdAt: number;
+}
 
 export interface Rule {
   /** Unique in the pipeline and stable: "port-mac/c1/02:00:00:00:00:01". */
@@ -47,6 +62,8 @@ export interface Rule {
   readonly mask: Uint32Array;
   readonly steps: readonly Step[];
   readonly origin: Origin;
+  /** What it matches, where key and mask do not say it: rules of a firewall. */
+  readonly text?: string;
   /** decisionOf(id): names the rule in flow slots, across restarts. */
   readonly decision: number;
 }
@@ -100,9 +117,26 @@ function sameStep(one: Step, other: Step): boolean {
   if (one.kind === 'actions' && other.kind === 'actions') {
     return one.sourceIdAt === other.sourceIdAt && sameWords(one.words, other.words);
   }
+  if (one.kind === 'receivers' && other.kind === 'receivers') {
+    return sameReceivers(one.receivers, other.receivers);
+  }
   if (one.kind === 'goto' && other.kind === 'goto') return one.stage === other.stage;
   if (one.kind === 'drop' && other.kind === 'drop') return one.reason === other.reason;
   return one.kind === other.kind;
+}
+
+function sameReceivers(one: Receivers, other: Receivers): boolean {
+  const none = new Uint32Array(0);
+  return (
+    one.sourceIdAt === other.sourceIdAt &&
+    sameWords(one.all, other.all) &&
+    sameWords(one.others ?? none, other.others ?? none) &&
+    one.kinds.length === other.kinds.length &&
+    one.kinds.every((kind, index) => {
+      const { words, only } = other.kinds[index]!;
+      return kind.only === only && sameWords(kind.words, words);
+    })
+  );
 }
 
 /** True when both have the same words. */
@@ -114,8 +148,14 @@ export function sameWords(one: Uint32Array, other: Uint32Array): boolean {
   return true;
 }
 
+/** True when a rule of a firewall lets nothing pass. */
+export function denies(rule: Rule): boolean {
+  return rule.steps.at(-1)?.kind === 'drop';
+}
+
 /** Text of what a rule matches, registers first. */
 export function formatRuleMatch(rule: Rule, options: KeyTextOptions = {}): string {
+  if (rule.text !== undefined) return rule.text;
   const parts = registerNames
     .filter((name) => rule.mask[register[name]] !== 0)
     .map((name) => formatRegister(name, rule.key[register[name]]!, rule.mask[register[name]]!));

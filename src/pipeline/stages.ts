@@ -15,8 +15,11 @@ const list = [
   ['port-nd', undefined, 'port security: claims in neighbour discovery'],
   ['learn', undefined, 'source MACs of networks that learn'],
   ['neighbours', undefined, 'ARP and ND answered from the model'],
+  ['egress-policy', undefined, 'firewall of the port that sends'],
   ['l2', 'UnknownMac', 'destination MAC to port or VTEP'],
   ['l2-learned', 'UnknownMac', 'destination MAC among the learned ones'],
+  ['ingress-policy', undefined, 'firewall of the port that receives'],
+  ['commit', undefined, 'new connections that both let pass'],
   ['deliver', 'NoOutput', 'the way out: device, tunnel or replication'],
 ] as const;
 

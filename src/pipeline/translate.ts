@@ -8,18 +8,20 @@
 // data path is that any packet that agrees with this one in the masked bits gets the same verdict,
 // so that one megaflow may stand for all of them. It follows that translating the masked key gives
 // the same verdict and the same mask again, which is how installed flows are revalidated. Steps
-// read registers freely, since these were set from bits that are in the mask already; the only step
-// that reads the packet itself is `reply` (in_port), and it adds that field to the mask. A verdict
-// that depends on more than the key says so (`cacheable` false) and must not become a flow.
+// read registers freely, since these were set from bits that are in the mask already; the only
+// steps that read the packet itself are `reply` (in_port) and `commit` (ct_new), and they add that
+// to the mask. A verdict that depends on more than the key says so (`cacheable` false) and must not
+// become a flow.
 //
 // No allocation in the steady state: all buffers belong to the Translation.
 
 import { actionWord, actionWordsMax, op } from '../flow/actions.ts';
 import { dropReason } from '../flow/drop-reasons.ts';
-import { flowKeyWords } from '../flow/key.ts';
+import { ctState, flowKeyWords } from '../flow/key.ts';
 import type { Pipeline } from './pipeline.ts';
+import { everyReceiver } from './policy-stage.ts';
 import { pipelineKeyWords, register } from './registers.ts';
-import { decisionOf, type Rule, type Step } from './rule.ts';
+import { decisionOf, type Receivers, type Rule, type Step } from './rule.ts';
 import { type Stage, stageIndex, stages } from './stages.ts';
 
 /** Rules and steps of one walk; a pipeline without loops stays far below. */
@@ -33,6 +35,9 @@ export interface Trace {
 
 const missDecisions = stages.map(({ name }) => decisionOf(`${name}/miss`));
 const inPortWord = 0;
+/** ct_new, where the key has it. */
+const stateWord = 7;
+const stateNew = ctState.new << 16;
 const outputWord = actionWord(op.Output);
 const popVlanWord = actionWord(op.PopVlan);
 
@@ -146,6 +151,12 @@ function perform(step: Step, out: Translation): boolean {
     case 'reply':
       out.mask[inPortWord] = 0xffffffff;
       return append(out, outputWord) && append(out, out.key[inPortWord]!);
+    case 'commit':
+      out.mask[stateWord] = out.mask[stateWord]! | stateNew;
+      if ((out.key[stateWord]! & stateNew) !== 0) out.key[register.commit] = 1;
+      return true;
+    case 'receivers':
+      return replicate(out, step.receivers);
     case 'learn':
       out.learn = true;
       return true;
@@ -162,6 +173,18 @@ function append(out: Translation, word: number): boolean {
   out.actions[out.actionCount] = word;
   out.actionCount += 1;
   return true;
+}
+
+function replicate(out: Translation, receivers: Receivers): boolean {
+  const { all, kinds, others, sourceIdAt } = receivers;
+  const bits = out.key[register.receivers]!;
+  if (bits === everyReceiver) return appendActions(out, all, sourceIdAt);
+  for (let index = 0; index < kinds.length; index += 1) {
+    const { words, only } = kinds[index]!;
+    if ((bits & (1 << index)) === 0 || only === out.key[register.source]) continue;
+    if (!appendActions(out, words, sourceIdAt)) return false;
+  }
+  return others === undefined || appendActions(out, others, sourceIdAt);
 }
 
 function appendActions(out: Translation, words: Uint32Array, sourceIdAt?: number): boolean {

@@ -6,32 +6,40 @@
 
 import type { Document } from '../model/document.ts';
 import type { LearningNetwork } from '../pipeline/learned.ts';
+import { noPolicy, type Policy } from '../pipeline/policy.ts';
 import type { Rule } from '../pipeline/rule.ts';
 import { arpNdRules } from './arp-nd.ts';
 import { classifyRules } from './classify.ts';
+import { commitRules } from './commit.ts';
 import { l2Rules } from './l2.ts';
 import { learnRules } from './learn.ts';
 import { type DatapathObjects, objectsOf } from './objects.ts';
+import { policyOf } from './policy.ts';
 import { portSecurityRules } from './port-security.ts';
 import { type NetworkView, type TopologyOptions, topologyOf } from './topology.ts';
 
 export interface Compiled {
-  /** Rules of all stages by id. */
+  /** Rules of all stages by id, but for those of the policy. */
   readonly rules: ReadonlyMap<string, Rule>;
+  readonly policy: Policy;
   readonly objects: DatapathObjects;
   /** By VNI. */
   readonly learning: ReadonlyMap<number, LearningNetwork>;
 }
 
 /** Each file of this folder that writes rules. */
-const writers = [classifyRules, portSecurityRules, learnRules, arpNdRules, l2Rules];
+const writers = [classifyRules, portSecurityRules, learnRules, arpNdRules, l2Rules, commitRules];
 
 /**
  * Everything that the host needs to do its part of the document, which must have passed the checks
  * of src/model. Throws ERR_NOT_FOUND when the document lacks the host, ERR_LIMIT when numbers run
  * out.
  */
-export function compile(document: Document, options: TopologyOptions): Compiled {
+export function compile(
+  document: Document,
+  options: TopologyOptions,
+  before: Compiled = nothingCompiled,
+): Compiled {
   const topology = topologyOf(document, options);
   const rules = new Map<string, Rule>();
   for (const write of writers) {
@@ -46,17 +54,20 @@ export function compile(document: Document, options: TopologyOptions): Compiled 
       return entry === undefined ? [] : [[entry.vni, entry] as const];
     }),
   );
-  return { rules, objects: objectsOf(topology), learning };
+  const policy = policyOf(document, topology, before.policy);
+  return { rules, policy, objects: objectsOf(topology), learning };
 }
 
 /** What a host has without a document: no rule, no object. */
 export const nothingCompiled: Compiled = Object.freeze({
   rules: new Map(),
+  policy: noPolicy,
   objects: {
     ports: new Map(),
     tunnels: new Map(),
     groups: new Map(),
     networks: new Map(),
+    zones: new Map(),
     endpoints: [],
   },
   learning: new Map(),

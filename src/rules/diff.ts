@@ -3,9 +3,16 @@
 // Order for the one who applies it: objects that are added or changed, then the rules, then
 // revalidation of the flows, and only when no flow refers to them any more the removed objects.
 
+import type { RuleChanges } from '../pipeline/pipeline.ts';
 import { type Rule, sameRule } from '../pipeline/rule.ts';
 import type { Compiled } from './compile.ts';
-import type { GroupObject, NetworkObject, PortObject, TunnelObject } from './objects.ts';
+import type {
+  GroupObject,
+  NetworkObject,
+  PortObject,
+  TunnelObject,
+  ZoneObject,
+} from './objects.ts';
 
 /** Changes of one kind of object; `put` holds new and changed ones. */
 export interface ObjectChanges<Value> {
@@ -15,34 +22,39 @@ export interface ObjectChanges<Value> {
 
 export interface CompiledChanges {
   /** A changed rule is in both lists. */
-  readonly rules: { readonly removed: readonly Rule[]; readonly added: readonly Rule[] };
+  readonly rules: RuleChanges;
   readonly ports: ObjectChanges<PortObject>;
   readonly tunnels: ObjectChanges<TunnelObject>;
   readonly groups: ObjectChanges<GroupObject>;
   readonly networks: ObjectChanges<NetworkObject>;
+  readonly zones: ObjectChanges<ZoneObject>;
   readonly endpointsChanged: boolean;
   /** Nothing at all is different. */
   readonly empty: boolean;
 }
 
 export function diffCompiled(old: Compiled, wanted: Compiled): CompiledChanges {
-  const rules = diffRules(old.rules, wanted.rules);
+  const rules = { ...diffRules(old.rules, wanted.rules), policy: wanted.policy };
   const ports = diffObjects(old.objects.ports, wanted.objects.ports);
   const tunnels = diffObjects(old.objects.tunnels, wanted.objects.tunnels);
   const groups = diffObjects(old.objects.groups, wanted.objects.groups);
   const networks = diffObjects(old.objects.networks, wanted.objects.networks);
+  const zones = diffObjects(old.objects.zones, wanted.objects.zones);
   const endpointsChanged = old.objects.endpoints.join() !== wanted.objects.endpoints.join();
   const empty =
     rules.removed.length + rules.added.length === 0 &&
-    [ports, tunnels, groups, networks].every(({ put, removed }) => put.size + removed.size === 0) &&
+    old.policy === wanted.policy &&
+    [ports, tunnels, groups, networks, zones].every(
+      ({ put, removed }) => put.size + removed.size === 0,
+    ) &&
     !endpointsChanged;
-  return { rules, ports, tunnels, groups, networks, endpointsChanged, empty };
+  return { rules, ports, tunnels, groups, networks, zones, endpointsChanged, empty };
 }
 
 function diffRules(
   old: ReadonlyMap<string, Rule>,
   wanted: ReadonlyMap<string, Rule>,
-): CompiledChanges['rules'] {
+): Pick<RuleChanges, 'removed' | 'added'> {
   const removed: Rule[] = [];
   const added: Rule[] = [];
   for (const [id, rule] of old) {

@@ -32,7 +32,7 @@ export function l2Rules(topology: Topology): RuleList {
 function to(location: number): readonly Step[] {
   return [
     { kind: 'set', register: register.destination, value: location },
-    { kind: 'goto', stage: 'deliver' },
+    { kind: 'goto', stage: 'ingress-policy' },
   ];
 }
 
@@ -99,24 +99,47 @@ function enforceMtu(network: NetworkView, tunnel: number): Step {
 }
 
 function addFlood(list: RuleList, network: NetworkView): void {
-  const { vni, groupAll, groupLocal } = network;
+  const { vni, groupAll, groupLocal, groupRemote } = network;
   const flood = () => new Match().register('network', vni).register('destination', locationFlood);
-  const replicate = (group: number): Step => {
-    return { kind: 'actions', words: action.outputGroup(group, vni, 0), sourceIdAt };
+  const words = (group: number) => action.outputGroup(group, vni, 0);
+  const kinds = network.kinds.map(({ group, ports }) => {
+    return { words: words(group), only: ports.length === 1 ? ports[0]!.location : 0 };
+  });
+  const replicate = (group: number, others: Uint32Array | undefined): Step => {
+    const all = words(group);
+    if (kinds.length === 0) return { kind: 'actions', words: all, sourceIdAt };
+    return { kind: 'receivers', receivers: { all, kinds, others, sourceIdAt } };
   };
+  const remote = groupRemote === 0 ? undefined : words(groupRemote);
   const hold = network.tunnels.length > 0 ? [enforceMtu(network, 0)] : [];
   list.add('deliver', {
     id: `flood/${network.network.name}`,
     priority: 100,
     match: flood().kind('source', locationLocal),
-    steps: [...hold, { kind: 'untag' }, replicate(groupAll), { kind: 'done' }],
+    steps: [...hold, { kind: 'untag' }, replicate(groupAll, remote), { kind: 'done' }],
     origin: networkOrigin(network),
   });
   list.add('deliver', {
     id: `flood-local/${network.network.name}`,
     priority: 100,
     match: flood().kind('source', locationTunnel),
-    steps: [replicate(groupLocal), { kind: 'done' }],
+    steps: [replicate(groupLocal, undefined), { kind: 'done' }],
+    origin: networkOrigin(network),
+  });
+  if (kinds.length > 0) addNobody(list, network);
+}
+
+/** A replicated packet that no local port may have, and that goes nowhere else. */
+function addNobody(list: RuleList, network: NetworkView): void {
+  const match = new Match()
+    .register('network', network.vni)
+    .register('destination', locationFlood)
+    .register('receivers', 0);
+  list.add('deliver', {
+    id: `flood-denied/${network.network.name}`,
+    priority: 200,
+    match: network.groupRemote === 0 ? match : match.kind('source', locationTunnel),
+    steps: [{ kind: 'drop', reason: dropReason.AclDeny }],
     origin: networkOrigin(network),
   });
 }

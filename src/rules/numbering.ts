@@ -19,6 +19,8 @@ export const numberMax = Object.freeze({
   groups: 8192,
   /** Logical ports of this host, by port; only registers hold them. */
   logicalPorts: 0x1000000,
+  /** Connection tracking zones, by domain. */
+  zones: 0x10000,
 });
 export type NumberKind = keyof typeof numberMax;
 
@@ -29,6 +31,7 @@ const whatOf: Readonly<Record<NumberKind, string>> = {
   tunnels: 'tunnels',
   groups: 'replication groups',
   logicalPorts: 'logical ports',
+  zones: 'connection tracking zones',
 };
 
 /** All numbers in use, as plain data. */

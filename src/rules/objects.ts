@@ -4,7 +4,7 @@
 // place, so that a new port or VTEP touches no flow.
 
 import type { Encap, PortMode } from '../model/document.ts';
-import type { Topology } from './topology.ts';
+import type { PortView, Topology } from './topology.ts';
 
 export interface PortObject {
   readonly number: number;
@@ -31,6 +31,16 @@ export interface GroupObject {
   readonly members: readonly GroupMemberObject[];
 }
 
+/** Connection tracking zone of what comes in by a device (and VLAN), or by a VNI. */
+export interface ZoneObject {
+  /** Device port; 0: `vni` says it. */
+  readonly port: number;
+  /** VLAN of the device port; 0: none. */
+  readonly vlan: number;
+  readonly vni: number;
+  readonly zone: number;
+}
+
 export interface NetworkObject {
   readonly vni: number;
   readonly encap: Encap;
@@ -46,6 +56,8 @@ export interface DatapathObjects {
   readonly groups: ReadonlyMap<string, GroupObject>;
   /** By network. */
   readonly networks: ReadonlyMap<string, NetworkObject>;
+  /** By what comes in. */
+  readonly zones: ReadonlyMap<string, ZoneObject>;
   /** Addresses at which this host receives tunnel packets. */
   readonly endpoints: readonly string[];
 }
@@ -54,13 +66,21 @@ export function objectsOf(topology: Topology): DatapathObjects {
   const ports = new Map<string, PortObject>();
   const groups = new Map<string, GroupObject>();
   const networks = new Map<string, NetworkObject>();
+  const zones = new Map<string, ZoneObject>();
   const local = topology.host.tunnelIp;
   for (const network of topology.networks) {
     const { name, encap } = network.network;
+    const { zone, vni } = network;
     const members: GroupMemberObject[] = [];
-    for (const { port, device } of network.localPorts) {
+    for (const view of network.localPorts) {
+      const { port, device } = view;
       if (port.device === undefined) continue;
-      members.push({ kind: 'port', number: device, vlan: port.vlan ?? 0 });
+      const member = memberOf(view);
+      members.push(member);
+      if (zone !== 0) {
+        const { vlan } = member;
+        zones.set(`${port.device}/${vlan}`, { port: device, vlan, vni: 0, zone });
+      }
       // The logical ports of a trunk share the device; the first one's mode holds.
       if (!ports.has(port.device)) {
         ports.set(port.device, { number: device, device: port.device, mode: port.mode });
@@ -71,7 +91,14 @@ export function objectsOf(topology: Topology): DatapathObjects {
       ({ number }): GroupMemberObject => ({ kind: 'tunnel', number, vlan: 0 }),
     );
     groups.set(`${name}/all`, { number: network.groupAll, members: [...members, ...remote] });
-    networks.set(name, { vni: network.vni, encap });
+    for (const kind of network.kinds) {
+      groups.set(kind.name, { number: kind.group, members: kind.ports.map(memberOf) });
+    }
+    if (network.groupRemote !== 0) {
+      groups.set(`${name}/remote`, { number: network.groupRemote, members: remote });
+    }
+    networks.set(name, { vni, encap });
+    if (zone !== 0) zones.set(`VNI ${vni}`, { port: 0, vlan: 0, vni, zone });
   }
   const tunnels = new Map(
     topology.tunnels.map(({ name, number, encap, host }) => [
@@ -79,5 +106,9 @@ export function objectsOf(topology: Topology): DatapathObjects {
       { number, encap, local, remote: host.tunnelIp },
     ]),
   );
-  return { ports, tunnels, groups, networks, endpoints: [local] };
+  return { ports, tunnels, groups, networks, zones, endpoints: [local] };
+}
+
+function memberOf({ port, device }: PortView): GroupMemberObject {
+  return { kind: 'port', number: device, vlan: port.vlan ?? 0 };
 }

@@ -8,6 +8,8 @@ import { SwitchError } from '../lib/errors.ts';
 import type { Document, Encap, Host, Learning, Network, Port } from '../model/document.ts';
 import { localLocation, tunnelLocation } from '../pipeline/registers.ts';
 import { hashName } from '../pipeline/rule.ts';
+import { domainsOf } from './domains.ts';
+import { type Firewall, firewallsOf } from './firewall.ts';
 import type { Numbering } from './numbering.ts';
 
 /** An address that a port may use beside its own ones. */
@@ -29,6 +31,10 @@ export interface PortView {
   readonly local: boolean;
   /** Device port number; 0: the port is elsewhere or has no device. */
   readonly device: number;
+  /** Of a local port; undefined: it is open. */
+  readonly firewall: Firewall | undefined;
+  /** Where its addresses mean one thing; see domains.ts. */
+  readonly domain: string;
   /** Id of the port in the Geneve option: the same on every host, without asking anyone. */
   readonly wireId: number;
 }
@@ -44,6 +50,16 @@ export interface TunnelView {
   readonly location: number;
 }
 
+/** Local ports of a network that have the same firewall. */
+export interface PortKind {
+  readonly firewall: Firewall | undefined;
+  readonly ports: readonly PortView[];
+  /** Replicates to them. */
+  readonly group: number;
+  /** Name of the group. */
+  readonly name: string;
+}
+
 export interface NetworkView {
   readonly network: Network;
   readonly vni: number;
@@ -57,6 +73,12 @@ export interface NetworkView {
   readonly open: boolean;
   readonly groupAll: number;
   readonly groupLocal: number;
+  /** Empty when no local port has a firewall. */
+  readonly kinds: readonly PortKind[];
+  /** Replicates to remote VTEPs; 0: there are no kinds, or no tunnels. */
+  readonly groupRemote: number;
+  /** Where connections of the network are tracked; 0: nobody asks for them. */
+  readonly zone: number;
   /** Source of too-big answers: gateway of the first subnet of the family that has one. */
   readonly gateway4: Uint8Array | undefined;
   readonly gateway6: Uint8Array | undefined;
@@ -68,6 +90,8 @@ export interface Topology {
   readonly tunnels: readonly TunnelView[];
   /** Number of the underlay device; 0: none. */
   readonly uplink: number;
+  /** The domain of a network, by name. */
+  readonly domainOf: (network: string) => string;
 }
 
 export interface TopologyOptions {
@@ -101,6 +125,9 @@ export function topologyOf(document: Document, options: TopologyOptions): Topolo
     ]),
   );
   const tunnels = tunnelViews(concerned, members, numbering);
+  const domainOf = domainsOf(document);
+  const context = { self, numbering, domainOf, firewallOf: firewallsOf(document) };
+  const zones = zonesOf(concerned, portsOf, context);
   const subnetsOf = grouped(document.subnets, (subnet) => subnet.network);
   const networks = concerned.map((network) =>
     networkView({
@@ -110,13 +137,38 @@ export function topologyOf(document: Document, options: TopologyOptions): Topolo
         (member) => tunnels.get(tunnelName(member, network.encap))!,
       ),
       gateways: (subnetsOf.get(network.name) ?? []).flatMap((subnet) => subnet.gateway ?? []),
-      self,
-      numbering,
+      zone: zones.get(domainOf(network.name)) ?? 0,
+      context,
     }),
   );
   const { uplinkDevice } = options;
   const uplink = uplinkDevice === undefined ? 0 : numbering.number('devices', uplinkDevice);
-  return { host: self, networks, tunnels: [...tunnels.values()], uplink };
+  return { host: self, networks, tunnels: [...tunnels.values()], uplink, domainOf };
+}
+
+/** What the views of all networks are made with. */
+interface Context {
+  readonly self: Host;
+  readonly numbering: Numbering;
+  readonly domainOf: (network: string) => string;
+  readonly firewallOf: (port: Port) => Firewall | undefined;
+}
+
+/** Zones of the domains in which a local port tracks connections. */
+function zonesOf(
+  networks: readonly Network[],
+  portsOf: ReadonlyMap<string, readonly Port[]>,
+  { self, numbering, domainOf, firewallOf }: Context,
+): Map<string, number> {
+  const zones = new Map<string, number>();
+  for (const { name } of networks) {
+    const ports = portsOf.get(name) ?? [];
+    const tracks = ports.some(
+      (port) => port.host === self.name && firewallOf(port)?.stateful === true,
+    );
+    if (tracks) zones.set(domainOf(name), numbering.number('zones', domainOf(name)));
+  }
+  return zones;
 }
 
 /** Name of a tunnel, in numbering and in output: "h2/vxlan". */
@@ -165,30 +217,41 @@ interface NetworkParts {
   readonly ports: readonly Port[];
   readonly tunnels: readonly TunnelView[];
   readonly gateways: readonly string[];
-  readonly self: Host;
-  readonly numbering: Numbering;
+  readonly zone: number;
+  readonly context: Context;
 }
 
 function networkView(parts: NetworkParts): NetworkView {
-  const { network, numbering, self, tunnels } = parts;
+  const { network, tunnels, zone, context } = parts;
+  const { numbering, self, domainOf } = context;
+  const domain = domainOf(network.name);
   const tunnelOf = new Map(tunnels.map((tunnel) => [tunnel.host.name, tunnel]));
   const ports = parts.ports.map((port) =>
     port.host === self.name
-      ? localPort(port, numbering)
-      : portView(port, { location: tunnelOf.get(port.host)!.location, local: false, device: 0 }),
+      ? localPort(port, context)
+      : portView(port, {
+          ...{ location: tunnelOf.get(port.host)!.location, local: false, device: 0, domain },
+          firewall: undefined,
+        }),
   );
+  const localPorts = ports.filter((view) => view.local);
+  const kinds = kindsOf(network, localPorts, numbering);
+  const remote = kinds.length > 0 && tunnels.length > 0;
   const gateways = parts.gateways.map(parseIp);
   return {
     network,
     vni: network.vni,
     learning: network.learning,
     ports,
-    localPorts: ports.filter((view) => view.local),
+    localPorts,
     remotePorts: ports.filter((view) => !view.local),
     tunnels,
     open: network.learning !== false || ports.some((view) => !knowsAddresses(view)),
     groupAll: numbering.number('groups', `${network.name}/all`),
     groupLocal: numbering.number('groups', `${network.name}/local`),
+    kinds,
+    groupRemote: remote ? numbering.number('groups', `${network.name}/remote`) : 0,
+    zone,
     gateway4: gateways.find((address) => address.length === 4),
     gateway6: gateways.find((address) => address.length === 16),
   };
@@ -199,15 +262,36 @@ function knowsAddresses(view: PortView): boolean {
   return view.port.portSecurity && view.port.ips.length > 0;
 }
 
-function localPort(port: Port, numbering: Numbering): PortView {
+/** Local ports by firewall, open ones first. */
+function kindsOf(
+  network: Network,
+  ports: readonly PortView[],
+  numbering: Numbering,
+): readonly PortKind[] {
+  const usable = ports.filter((view) => view.device !== 0);
+  if (usable.every((view) => view.firewall === undefined)) return [];
+  const byName = grouped(usable, ({ firewall }) => firewall?.name ?? '');
+  return [...byName].sort(byText).map(([firewallName, views]) => {
+    const name = `${network.name}/kind/${firewallName}`;
+    const group = numbering.number('groups', name);
+    return { firewall: views[0]!.firewall, ports: views, group, name };
+  });
+}
+
+function byText([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
+}
+
+function localPort(port: Port, { numbering, domainOf, firewallOf }: Context): PortView {
   const location = localLocation(numbering.number('logicalPorts', port.name));
   const device = port.device === undefined ? 0 : numbering.number('devices', port.device);
-  return portView(port, { location, local: true, device });
+  const domain = domainOf(port.network);
+  return portView(port, { location, local: true, device, domain, firewall: firewallOf(port) });
 }
 
 function portView(
   port: Port,
-  place: { readonly location: number; readonly local: boolean; readonly device: number },
+  place: Pick<PortView, 'location' | 'local' | 'device' | 'domain' | 'firewall'>,
 ): PortView {
   const macTexts = new Set([
     port.mac,

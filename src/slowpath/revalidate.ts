@@ -9,7 +9,8 @@
 //
 // Work is done in slices: tick() stops when its time is up and goes on there at the next one.
 
-import { field, getByte } from '../flow/key.ts';
+import { ethType, field, getByte, getNumber, newKey, setBytes } from '../flow/key.ts';
+import { type Cidr, prefixMask } from '../lib/addresses.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
 import { stageIndex } from '../pipeline/stages.ts';
 import { Translation, translate } from '../pipeline/translate.ts';
@@ -27,6 +28,18 @@ const expiryPeriodMs = 1_000;
 const translatePeriodMs = 10_000;
 /** The clock is read once for so many flows. */
 const flowsPerClock = 32;
+/** More prefixes than these are not told apart: all flows are translated. */
+const prefixesMax = 64;
+
+/** A prefix where it stands in a key: as source, or as destination. */
+interface PrefixMatch {
+  readonly etherType: number;
+  /** Words of the address. */
+  readonly first: number;
+  readonly end: number;
+  readonly key: Uint32Array;
+  readonly mask: Uint32Array;
+}
 
 export interface RevalidateParts {
   readonly pipeline: Pipeline;
@@ -50,6 +63,9 @@ export class Revalidator {
    */
   #macsWanted = new Set<string>();
   #macs = new Set<string>();
+  /** Prefixes, likewise. */
+  #prefixesWanted: PrefixMatch[] = [];
+  #prefixes: PrefixMatch[] = [];
   #lastPassMs: number;
   #lastTranslateMs: number;
 
@@ -66,7 +82,7 @@ export class Revalidator {
 
   /** True while flows wait to be held against changed rules. */
   get behind(): boolean {
-    return this.#wanted || this.#macsWanted.size > 0 || (this.#next !== 0 && this.#checking);
+    return this.#wanted || this.#someWanted || (this.#next !== 0 && this.#checking);
   }
 
   /** All flows may be wrong: rules have changed. */
@@ -77,6 +93,12 @@ export class Revalidator {
   /** Flows from or to this address may be wrong. */
   requestMac(mac: Uint8Array): void {
     this.#macsWanted.add(Buffer.from(mac).toString('hex'));
+  }
+
+  /** Flows from or to an address of the prefix may be wrong. */
+  requestPrefix(prefix: Cidr): void {
+    if (this.#prefixesWanted.length >= prefixesMax) this.#wanted = true;
+    else this.#prefixesWanted.push(...matchesOf(prefix));
   }
 
   /** Works for about `budgetMs`; true when there is nothing left to do now. */
@@ -103,7 +125,11 @@ export class Revalidator {
   }
 
   get #checking(): boolean {
-    return this.#translating || this.#macs.size > 0;
+    return this.#translating || this.#macs.size + this.#prefixes.length > 0;
+  }
+
+  get #someWanted(): boolean {
+    return this.#macsWanted.size + this.#prefixesWanted.length > 0;
   }
 
   /** Starts a pass when one is due or asked for. */
@@ -112,14 +138,18 @@ export class Revalidator {
     const translateDue = now - this.#lastTranslateMs >= Math.min(translatePeriodMs, agingMs / 2);
     const due = translateDue || now - this.#lastPassMs >= expiryPeriodMs;
     this.#macs.clear();
-    if (!due && !this.#wanted && this.#macsWanted.size === 0) return;
+    this.#prefixes = [];
+    if (!due && !this.#wanted && !this.#someWanted) return;
     this.#translating = this.#wanted || translateDue;
     [this.#macs, this.#macsWanted] = [this.#macsWanted, this.#macs];
+    [this.#prefixes, this.#prefixesWanted] = [this.#prefixesWanted, this.#prefixes];
     this.#wanted = false;
     this.#lastPassMs = now;
     if (this.#translating) this.#lastTranslateMs = now;
     this.#next = this.#parts.store.highest === 0 ? 0 : 1;
-    if (this.#next === 0) this.#macs.clear();
+    if (this.#next !== 0) return;
+    this.#macs.clear();
+    this.#prefixes = [];
   }
 
   #visit(slot: number, now: number, timeoutMs: number): void {
@@ -135,12 +165,34 @@ export class Revalidator {
 
   /** True when the flow is from or to an address that changed. */
   #concerned(slot: number): boolean {
-    if (this.#macs.size === 0) return false;
     const key = this.#parts.store.keyAt(slot);
+    if (this.#prefixes.length > 0 && this.#overlaps(slot, key)) return true;
+    if (this.#macs.size === 0) return false;
     return (
       this.#macs.has(this.#macText(key, field.eth_src.offset)) ||
       this.#macs.has(this.#macText(key, field.eth_dst.offset))
     );
+  }
+
+  /**
+   * True when some packet of the flow may be from or to a prefix that changed, and the flow looks
+   * at that address: one that does not cannot depend on it.
+   */
+  #overlaps(slot: number, key: number): boolean {
+    const { store } = this.#parts;
+    const words = store.memory.slots;
+    const mask = store.maskAt(slot);
+    for (const prefix of this.#prefixes) {
+      if (getNumber(words, key, field.eth_type) !== prefix.etherType) continue;
+      let [looked, different] = [0, 0];
+      for (let index = prefix.first; index < prefix.end; index += 1) {
+        const bits = words[mask + index]!;
+        looked |= bits;
+        different |= (prefix.key[index]! ^ words[key + index]!) & bits & prefix.mask[index]!;
+      }
+      if (looked !== 0 && different === 0) return true;
+    }
+    return false;
   }
 
   #macText(key: number, offset: number): string {
@@ -174,6 +226,20 @@ export class Revalidator {
     else this.counts.replaced += 1;
     changes.retire(slot, successor);
   }
+}
+
+/** Packets from the prefix, and packets to it. */
+function matchesOf({ family, bytes, prefix }: Cidr): PrefixMatch[] {
+  const six = family === 6;
+  const places = six ? [field.ipv6_src, field.ipv6_dst] : [field.ip_src, field.ip_dst];
+  return places.map((place) => {
+    const [key, mask] = [newKey(), newKey()];
+    setBytes(key, 0, place, bytes);
+    setBytes(mask, 0, place, prefixMask(prefix, six ? 16 : 4));
+    const first = place.offset / 4;
+    const etherType = six ? ethType.ipv6 : ethType.ipv4;
+    return { etherType, first, end: first + place.bytes / 4, key, mask };
+  });
 }
 
 /** How long a flow may be idle in a table that is so full (0 to 1). */

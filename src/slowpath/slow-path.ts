@@ -102,9 +102,13 @@ export class SlowPath {
 
   /** Changes rules; flows follow within the next ticks, and `behind` tells until when. */
   applyRules(changes: RuleChanges, learning: ReadonlyMap<number, LearningNetwork>): void {
-    this.pipeline.apply(changes);
+    const { everything, prefixes } = this.pipeline.apply(changes);
     this.learning.setNetworks(learning);
-    if (changes.added.length + changes.removed.length > 0) this.#revalidator.request();
+    if (everything || changes.added.length + changes.removed.length > 0) {
+      this.#revalidator.request();
+    } else {
+      for (const prefix of prefixes) this.#revalidator.requestPrefix(prefix);
+    }
   }
 
   /** Takes over the flows that are installed; the rules of today must be in the pipeline. */

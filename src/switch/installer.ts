@@ -16,7 +16,13 @@ import type {
 } from '../datapath/native.ts';
 import { isErrorCode, SwitchError } from '../lib/errors.ts';
 import type { Config } from '../model/config.ts';
-import type { DatapathObjects, GroupObject, PortObject, TunnelObject } from '../rules/objects.ts';
+import type {
+  DatapathObjects,
+  GroupObject,
+  PortObject,
+  TunnelObject,
+  ZoneObject,
+} from '../rules/objects.ts';
 
 /** A device that has no port now, and why. */
 export interface WaitingPort {
@@ -38,6 +44,8 @@ export class Installer {
   readonly #waiting = new Map<string, WaitingPort>();
   #wantedPorts: readonly NativePortConfig[] = [];
   #wanted: DatapathObjects | undefined;
+  /** Zones that were set. The data path lists none; setting one again changes nothing there. */
+  readonly #zones = new Map<string, ZoneObject>();
 
   constructor(datapath: NativeDatapath, config: Config, numberOf: UplinkNumber) {
     this.#datapath = datapath;
@@ -78,6 +86,11 @@ export class Installer {
   remove(): void {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
+    for (const [name, { port, vni, vlan }] of this.#zones) {
+      if (wanted.zones.has(name)) continue;
+      this.#datapath.setZone(port, vni, 0, vlan);
+      this.#zones.delete(name);
+    }
     this.#putNetworks(wanted, false);
     const groups = new Set([...wanted.groups.values()].map(({ number }) => number));
     const unused = this.#datapath
@@ -91,7 +104,7 @@ export class Installer {
     }
     const ports = new Set(this.#wantedPorts.map(({ number }) => number));
     for (const { number } of this.#datapath.listPorts()) {
-      if (!ports.has(number)) this.#datapath.removePort(number);
+      if (!ports.has(number)) this.#removePort(number);
     }
   }
 
@@ -111,14 +124,29 @@ export class Installer {
         this.#waiting.delete(port.name);
         continue;
       }
-      if (installed !== undefined) this.#datapath.removePort(port.number);
+      if (installed !== undefined) this.#removePort(port.number);
       changed = this.#tryPort(port) || changed || installed !== undefined;
     }
+    this.#putZones(this.#wanted);
     const wanted = new Set(this.#wantedPorts.map(({ name }) => name));
     for (const name of this.#waiting.keys()) {
       if (!wanted.has(name) && !name.startsWith(uplinkPrefix)) this.#waiting.delete(name);
     }
     return changed;
+  }
+
+  /** The zones of a port go with it. */
+  #removePort(number: number): void {
+    this.#datapath.removePort(number);
+    for (const [name, { port }] of this.#zones) if (port === number) this.#zones.delete(name);
+  }
+
+  #putZones({ zones }: DatapathObjects): void {
+    for (const [name, zone] of zones) {
+      if (same(this.#zones.get(name), zone)) continue;
+      this.#datapath.setZone(zone.port, zone.vni, zone.zone, zone.vlan);
+      this.#zones.set(name, zone);
+    }
   }
 
   #tryPort(port: NativePortConfig): boolean {

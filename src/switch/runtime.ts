@@ -68,10 +68,8 @@ export class Runtime {
   /** Fills the data path for the first time and takes over the flows that it has. */
   async take(compiled: Compiled): Promise<void> {
     this.installer.put(compiled.objects);
-    this.slowPath.applyRules(
-      { removed: [], added: [...compiled.rules.values()] },
-      compiled.learning,
-    );
+    const { rules } = diffCompiled(nothingCompiled, compiled);
+    this.slowPath.applyRules(rules, compiled.learning);
     this.reconciled = this.slowPath.reconcile();
     this.#installed = compiled;
     await this.#settle();

@@ -160,7 +160,8 @@ export class ModelSwitch {
   applyRules(document: Document | string): void {
     const { host, numbering } = this;
     const parsed = typeof document === 'string' ? parseDocument(document, 'test.yaml') : document;
-    const compiled = compile(parsed, { host, numbering, uplinkDevice: uplink });
+    const options = { host, numbering, uplinkDevice: uplink };
+    const compiled = compile(parsed, options, this.#compiled);
     const changes = diffCompiled(this.#compiled, compiled);
     this.#installer.put(compiled.objects);
     for (const { number } of compiled.objects.tunnels.values()) this.nextHop(number);

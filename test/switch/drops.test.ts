@@ -2,8 +2,8 @@
 //
 // Together with the other files of this folder every reason of base/drop_reasons.def is provoked
 // from outside, but for those of `notHere`, each with the reason why and the test that has it
-// instead; the last test keeps this list honest. Firewall and routes have no rules yet: acl_deny
-// and no_route are verdicts that datapath.test.ts gives by hand.
+// instead; the last test keeps this list honest. Routes have no rules yet: no_route is a verdict
+// that datapath.test.ts gives by hand.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -250,10 +250,6 @@ const notHere: Record<string, { why: string; test: string }> = {
   tx_too_long: { why: 'a matter of devices', test: 'native/port_af_packet_test.cpp' },
   port_down: { why: 'documents give every local port a device', test: 'unit/rules/l2.test.ts' },
   translate_limit: { why: 'rules never go back a stage', test: 'unit/pipeline/translate.test.ts' },
-  connection_invalid: {
-    why: 'security groups are not in force yet',
-    test: 'native/worker_test.cpp',
-  },
 };
 
 test('every other reason is asserted by name in this folder, and these are somewhere else', () => {

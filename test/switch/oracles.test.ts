@@ -25,11 +25,12 @@ const seed = Number(process.env.VTEP_SEED ?? Math.floor(Math.random() * 2 ** 31)
 const host = 'host-0';
 const minutes = 60_000;
 
-/** Documents whose verdicts follow from the packet alone: nothing is learned. */
+/** Documents whose verdicts follow from the packet alone: nothing is learned or tracked. */
 const documents = arbitraryDocument.map(
   (document): Document => ({
     ...document,
     networks: document.networks.map((network) => ({ ...network, learning: false })),
+    securityGroups: document.securityGroups.map((group) => ({ ...group, stateful: false })),
   }),
 );
 

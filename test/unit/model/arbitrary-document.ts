@@ -34,6 +34,13 @@ const rule: fc.Arbitrary<Rule> = fc.oneof(
   }),
   fc.record({
     direction: fc.constantFrom('ingress' as const, 'egress' as const),
+    protocol: fc.constant('icmpv6' as const),
+    icmpType: fc.integer({ min: 0, max: 255 }),
+    icmpCode: fc.integer({ min: 0, max: 255 }),
+    remoteSet: fc.constant('set-0'),
+  }),
+  fc.record({
+    direction: fc.constantFrom('ingress' as const, 'egress' as const),
     protocol: fc.constantFrom('any' as const, 'icmp' as const, 47),
     remoteGroup: fc.constant('group-0'),
   }),
@@ -68,6 +75,7 @@ const shape = fc.record({
   ipv6Underlay: fc.boolean(),
   networks: fc.array(networkFields, { minLength: 1, maxLength: 3 }),
   rules: fc.array(rule, { maxLength: 4 }),
+  stateful: fc.boolean(),
   ports: fc.array(portFields, { maxLength: 6 }),
 });
 
@@ -126,7 +134,7 @@ export const arbitraryDocument: fc.Arbitrary<Document> = shape.map((given) => {
       { name: `six-${index}`, network: `network-${index}`, cidr: 'fd00::/64' },
     ]),
     routers: [{ name: 'router-0', subnets: ['four-0'] }],
-    securityGroups: [{ name: 'group-0', rules: given.rules }],
+    securityGroups: [{ name: 'group-0', rules: given.rules, stateful: given.stateful }],
     addressSets: [{ name: 'set-0', addresses: ['192.0.2.0/24', '2001:db8::1'] }],
     ports: given.ports.map((fields, index) => portOf(fields, index, given.networks.length, last)),
   };

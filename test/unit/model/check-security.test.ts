@@ -10,7 +10,7 @@ const shape = documentFromValue({ addressSets: [{ name: 'all', addresses: ['10.0
 function reported(rule: object): string[] {
   // Past the schema on purpose: only what fields mean together is asked here.
   const rules = [{ direction: 'ingress' as const, protocol: 'any' as const, ...rule }];
-  const document = { ...shape, securityGroups: [{ name: 'web', rules }] };
+  const document = { ...shape, securityGroups: [{ name: 'web', rules, stateful: true }] };
   return checkDocument(document).map(({ path }) => String(path.at(-1)));
 }
 
@@ -23,6 +23,8 @@ describe('a rule', () => {
     { protocol: 'icmp', remote: '10.0.0.0/8' },
     { protocol: 'icmpv6', remote: 'fd00::/8' },
     { protocol: 58, remoteGroup: 'web' },
+    { protocol: 'icmp', icmpType: 8 },
+    { protocol: 58, icmpType: 1, icmpCode: 4 },
     { protocol: 47, remote: '::/0' },
   ])('that can match is right: %j', (rule) => expect(reported(rule)).toEqual([]));
 
@@ -33,6 +35,8 @@ describe('a rule', () => {
     [{ protocol: 'icmp', remote: 'fd00::1' }, ['remote']],
     [{ protocol: 1, remote: '::/0' }, ['remote']],
     [{ protocol: 'icmpv6', remote: '10.0.0.1' }, ['remote']],
+    [{ protocol: 'tcp', icmpType: 8 }, ['icmpType']],
+    [{ protocol: 'icmp', icmpCode: 0 }, ['icmpCode']],
     [{ remote: '10.0.0.1', remoteSet: 'all' }, ['remoteSet']],
     [{ remoteGroup: 'web', remoteSet: 'all' }, ['remoteSet']],
     [{ remoteGroup: 'none' }, ['remoteGroup']],
@@ -40,4 +44,26 @@ describe('a rule', () => {
   ])('that cannot match is reported at the field to change: %j', (rule, fields) => {
     expect(reported(rule)).toEqual(fields);
   });
+});
+
+test('a port has stateful groups or stateless ones', () => {
+  const group = (name: string, stateful: boolean) => ({ name, stateful });
+  const port = (index: number, securityGroups: string[]) => ({
+    ...{ name: `p${index}`, network: 'blue', mac: `02:00:00:00:00:0${index}` },
+    ...{ host: 'h1', device: `p${index}`, securityGroups },
+  });
+  const right = documentFromValue({
+    hosts: [{ name: 'h1', tunnelIp: '172.31.1.1' }],
+    networks: [{ name: 'blue', vni: 1 }],
+    securityGroups: [group('a', true), group('b', true), group('c', false), group('d', false)],
+    ports: [port(1, ['a', 'b']), port(2, ['c', 'd']), port(3, ['b'])],
+  });
+  const mixed = { ...right.ports[2]!, securityGroups: ['b', 'd'] };
+  expect(checkDocument({ ...right, ports: [mixed] })).toEqual([
+    {
+      path: ['ports', 0, 'securityGroups', 1],
+      message: 'group "d" is stateless, "b" is stateful',
+      expected: 'a stateful group',
+    },
+  ]);
 });

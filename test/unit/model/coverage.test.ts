@@ -13,6 +13,7 @@ test('everything that this version forwards by is in force', () => {
     hosts: [...hosts, { name: 'p', tunnelIp: '172.31.1.2', kind: 'peer', networks: ['blue'] }],
     networks,
     subnets: [{ name: 's', network: 'blue', cidr: '10.0.0.0/24', gateway: '10.0.0.1' }],
+    securityGroups: [{ name: 'web', rules: [{ direction: 'ingress' }] }],
     ports: [
       {
         ...port,
@@ -22,6 +23,7 @@ test('everything that this version forwards by is in force', () => {
         vlan: 7,
         portSecurity: false,
         allowedAddressPairs: [{ ip: '10.0.0.9' }],
+        securityGroups: ['web'],
         qos: {},
       },
     ],
@@ -29,19 +31,17 @@ test('everything that this version forwards by is in force', () => {
   expect(notInForce(document)).toEqual([]);
 });
 
-test('routers, security groups and rate limits are named with what follows for traffic', () => {
+test('routers and rate limits are named with what follows for traffic', () => {
   const document = documentFromValue({
     hosts,
     networks,
     routers: [{ name: 'r1' }],
-    securityGroups: [{ name: 'web', rules: [{ direction: 'ingress' }] }],
     ports: [
       {
         ...port,
         name: 'a',
         mac: '02:00:00:00:00:01',
         device: 'a',
-        securityGroups: ['web'],
         qos: { egress: '1mbit' },
       },
     ],
@@ -51,17 +51,6 @@ test('routers, security groups and rate limits are named with what follows for t
       kind: 'routers',
       name: 'r1',
       message: 'Routers are not in force yet: its subnets stay apart.',
-    },
-    {
-      kind: 'securityGroups',
-      name: 'web',
-      message: 'Security groups are not in force yet: its rules deny nothing.',
-    },
-    {
-      kind: 'ports',
-      name: 'a',
-      field: 'securityGroups',
-      message: 'Security groups are not in force yet: the port is open.',
     },
     {
       kind: 'ports',

@@ -190,7 +190,11 @@ describe('a document as a value', () => {
       subnets: [{ name: 's', network: 'blue', cidr: 'fd00:1::/64' }],
       routers: [],
       securityGroups: [
-        { name: 'g', rules: [{ direction: 'egress', protocol: 'tcp', ports: '80' }] },
+        {
+          name: 'g',
+          rules: [{ direction: 'egress', protocol: 'tcp', ports: '80' }],
+          stateful: true,
+        },
       ],
       addressSets: [],
       ports: [

@@ -1,6 +1,7 @@
 // pipeline/pipeline.test.ts — rules by id and by decision, and changes that cannot be.
 
 import { describe, expect, test } from 'vitest';
+import type { Classifier } from '../../../src/pipeline/classifier.ts';
 import { Match, makeRule } from '../../../src/pipeline/match.ts';
 import { Pipeline } from '../../../src/pipeline/pipeline.ts';
 import type { Rule } from '../../../src/pipeline/rule.ts';
@@ -26,7 +27,7 @@ describe('a pipeline', () => {
     expect(pipeline.rule('l2/a')).toBeUndefined();
     expect(pipeline.ruleOfDecision(a.decision)).toBeUndefined();
     expect([...pipeline.rules()]).toEqual([b]);
-    expect(pipeline.tables[stageIndex.l2]!.size).toBe(1);
+    expect((pipeline.tables[stageIndex.l2] as Classifier).size).toBe(1);
   });
 
   test('replaces a rule by one of the same id, and knows the new one by its decision', () => {
@@ -40,7 +41,7 @@ describe('a pipeline', () => {
     const pipeline = new Pipeline([rule('a')]);
     pipeline.apply({ removed: [rule('a')], added: [] });
     expect(pipeline.ruleCount).toBe(0);
-    expect(pipeline.tables[stageIndex.l2]!.size).toBe(0);
+    expect((pipeline.tables[stageIndex.l2] as Classifier).size).toBe(0);
   });
 
   test('refuses what is a bug: unknown rules, ids twice, jumps back', () => {
@@ -52,5 +53,10 @@ describe('a pipeline', () => {
     expect(() => pipeline.apply({ removed: [], added: [rule('a')] })).toThrow(/two rules/);
     expect(() => new Pipeline([rule('c', 1, 'classify')])).toThrow(/goes back to classify/);
     expect(() => new Pipeline([rule('c', 1, 'l2')])).toThrow(/goes back/);
+    const inPolicy = makeRule('egress-policy', {
+      ...{ id: 'a', priority: 1, match: new Match(), steps: [] },
+      origin: { object: 'test', path: '' },
+    });
+    expect(() => new Pipeline([inPolicy])).toThrow(/takes its rules from the policy/);
   });
 });

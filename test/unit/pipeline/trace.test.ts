@@ -33,12 +33,16 @@ describe('a trace', () => {
       ['port-nd', '', '', ''],
       ['learn', '', '', ''],
       ['neighbours', '', '', ''],
+      ['egress-policy', '', '', ''],
       ['l2', 'l2/blue/port/blue2', 'port blue2', 'ports[blue2].mac'],
+      ['ingress-policy', '', '', ''],
+      ['commit', '', '', ''],
       ['deliver', 'deliver/tunnel/blue/h2/vxlan', 'host h2', 'hosts[h2].tunnelIp'],
     ]);
     expect(steps[1]?.detail).toBe('no rule matches: next');
-    expect(steps[8]?.detail).toBe(
-      'priority 100, network=100,eth_dst=02:00:00:00:01:02: destination=tunnel(1), goto deliver',
+    expect(steps[9]?.detail).toBe(
+      'priority 100, network=100,eth_dst=02:00:00:00:01:02: destination=tunnel(1), ' +
+        'goto ingress-policy',
     );
   });
 

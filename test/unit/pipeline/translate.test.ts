@@ -4,11 +4,19 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { action, formatActions } from '../../../src/flow/actions.ts';
 import { dropReason } from '../../../src/flow/drop-reasons.ts';
-import { field, flowKeyWords, newKey, setNumber } from '../../../src/flow/key.ts';
+import {
+  ctState,
+  field,
+  flowKeyWords,
+  getNumber,
+  newKey,
+  setNumber,
+} from '../../../src/flow/key.ts';
 import { Match, makeRule } from '../../../src/pipeline/match.ts';
 import { Pipeline } from '../../../src/pipeline/pipeline.ts';
-import { register } from '../../../src/pipeline/registers.ts';
-import { decisionOf, type Rule, type Step } from '../../../src/pipeline/rule.ts';
+import { everyReceiver } from '../../../src/pipeline/policy-stage.ts';
+import { localLocation, register } from '../../../src/pipeline/registers.ts';
+import { decisionOf, type Receivers, type Rule, type Step } from '../../../src/pipeline/rule.ts';
 import { type StageName, stages } from '../../../src/pipeline/stages.ts';
 import { Translation, translate, translateStepsMax } from '../../../src/pipeline/translate.ts';
 import { arbitraryKey, arbitraryRules, sameWords, wildBits } from './arbitrary.ts';
@@ -98,6 +106,65 @@ describe('a walk', () => {
     expect(out.mask[0]).toBe(0xffffffff);
   });
 
+  test('commits a connection that is new, and looks at nothing else of its state', () => {
+    const commit = rule('classify', new Match(), [
+      { kind: 'commit' },
+      { kind: 'goto', stage: 'deliver' },
+    ]);
+    const done: Step = { kind: 'done' };
+    const last = [
+      rule('deliver', new Match().register('commit', 1), [
+        { kind: 'actions', words: action.ctCommit(5) },
+        done,
+      ]),
+      rule(
+        'deliver',
+        new Match().register('commit', 0),
+        [{ kind: 'actions', words: action.output(1) }, done],
+        'commit',
+      ),
+    ];
+    const state = (bits: number) => {
+      const key = newKey();
+      setNumber(key, 0, field.ct_state, bits);
+      return walk([commit, ...last], key);
+    };
+    expect(text(state(ctState.new | ctState.tracked))).toBe('ct_commit(5)');
+    expect(text(state(ctState.est | ctState.tracked))).toBe('output(1)');
+    expect(getNumber(state(0).mask, 0, field.ct_state)).toBe(ctState.new);
+  });
+
+  test('replicates to the kinds of ports that may have it, and not to the sender alone', () => {
+    const group = (number: number) => action.outputGroup(number, 100, 0);
+    const receivers: Receivers = {
+      all: group(1),
+      kinds: [
+        { words: group(2), only: 0 },
+        { words: group(3), only: localLocation(7) },
+      ],
+      others: group(4),
+      sourceIdAt: 3,
+    };
+    const fates = [0, 1, 3, everyReceiver].map((value) =>
+      text(
+        walk([
+          rule('classify', new Match(), [
+            { kind: 'set', register: register.receivers, value },
+            { kind: 'set', register: register.source, value: localLocation(7) },
+            { kind: 'receivers', receivers },
+            { kind: 'done' },
+          ]),
+        ]),
+      ).replaceAll(',vni=100', ''),
+    );
+    expect(fates).toEqual([
+      'output_group(4)',
+      'output_group(2),output_group(4)',
+      'output_group(2),output_group(4)',
+      'output_group(1)',
+    ]);
+  });
+
   test('a drop takes back the actions before it', () => {
     const out = walk([
       rule('classify', new Match(), [
@@ -137,9 +204,11 @@ describe('the mask of a walk', () => {
     fc.constant([{ kind: 'goto', stage: 'deliver' }] as const),
   );
   const noBackward = steps.filter((list) => list[0]?.kind !== 'goto');
+  // The policy's stages have a test of their own.
+  const tables = stages.filter(({ name }) => !name.endsWith('-policy'));
   const pipelines = fc
     .tuple(
-      ...stages.map(({ name }) => arbitraryRules(name, name === 'deliver' ? noBackward : steps)),
+      ...tables.map(({ name }) => arbitraryRules(name, name === 'deliver' ? noBackward : steps)),
     )
     .map((lists) => new Pipeline(lists.flat()));
   const verdict = (pipeline: Pipeline, key: Uint32Array, out: Translation) => {

@@ -70,11 +70,8 @@ describe.each(views)('$name as seen by $host', ({ document, host }) => {
   });
 
   test('compiles twice to the same, and to nothing that would change', () => {
-    const again = compile(document, {
-      host,
-      numbering: network.numbering,
-      uplinkDevice: 'uplink0',
-    });
+    const options = { host, numbering: network.numbering, uplinkDevice: 'uplink0' };
+    const again = compile(document, options, network.compiled);
     expect(diffCompiled(network.compiled, again).empty).toBe(true);
   });
 });

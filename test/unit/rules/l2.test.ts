@@ -156,5 +156,5 @@ test('the MAC of an address pair goes to all of the network, since nobody says w
       'in_port=web-1,eth_src=02:00:00:01:01:01,eth_dst=00:00:5e:00:01:01,' +
         'eth_type=ip,ip_src=10.1.1.1',
     ),
-  ).toBe('enforce_mtu(1400),output_group(web/all,vni=1001)');
+  ).toBe('enforce_mtu(1400),output_group(web/remote,vni=1001)');
 });

@@ -9,7 +9,8 @@ import type { Document } from '../../../src/model/document.ts';
 import { parseDocument } from '../../../src/model/parse.ts';
 import { Pipeline } from '../../../src/pipeline/pipeline.ts';
 import { Translation, translate } from '../../../src/pipeline/translate.ts';
-import { type Compiled, compile } from '../../../src/rules/compile.ts';
+import { type Compiled, compile, nothingCompiled } from '../../../src/rules/compile.ts';
+import { diffCompiled } from '../../../src/rules/diff.ts';
 import { Numbering } from '../../../src/rules/numbering.ts';
 
 const examples = join(import.meta.dirname, '../../../examples');
@@ -29,7 +30,8 @@ export class TestNetwork {
   constructor(document: Document, host: string, numbering = new Numbering()) {
     this.numbering = numbering;
     this.compiled = compile(document, { host, numbering, uplinkDevice: 'uplink0' });
-    this.pipeline = new Pipeline([...this.compiled.rules.values()]);
+    this.pipeline = new Pipeline();
+    this.pipeline.apply(diffCompiled(nothingCompiled, this.compiled).rules);
   }
 
   /** Key of a packet; devices by name, `tunnel_src` by "host/encap". */

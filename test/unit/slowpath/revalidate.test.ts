@@ -2,7 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { action } from '../../../src/flow/actions.ts';
-import { newKey } from '../../../src/flow/key.ts';
+import { ethType, newKey } from '../../../src/flow/key.ts';
+import { parseKey } from '../../../src/flow/key-text.ts';
+import { prefixMask, tryParseIpOrCidr } from '../../../src/lib/addresses.ts';
 import { Match, makeRule } from '../../../src/pipeline/match.ts';
 import { Pipeline } from '../../../src/pipeline/pipeline.ts';
 import type { Rule } from '../../../src/pipeline/rule.ts';
@@ -95,6 +97,54 @@ describe('after a change of rules', () => {
     revalidator.requestMac(new Uint8Array(6));
     revalidator.finish();
     expect(revalidator.counts.kept).toBe(50);
+  });
+});
+
+describe('a prefix that changed', () => {
+  const cidr = (text: string) => tryParseIpOrCidr(text)!;
+  /** Flows that look at source addresses: all of one, a part of one, and none. */
+  function addressFlows() {
+    const { revalidator, pipeline, store, ...rest } = setUp(1, 16);
+    const from = (prefix: number) =>
+      rule(
+        20 + prefix,
+        prefix + 1,
+        new Match()
+          .number('in_port', 20 + prefix)
+          .number('eth_type', ethType.ipv4)
+          .bytes('ip_src', Uint8Array.of(10, 0, 0, 0), prefixMask(prefix, 4)),
+      );
+    pipeline.apply({ removed: [], added: [from(32), from(8), from(0)] });
+    const out = new Translation();
+    for (const prefix of [32, 8, 0]) {
+      const key = parseKey(`in_port=${20 + prefix},eth_type=ip,ip_src=10.0.0.0`);
+      translate(pipeline, key, 0, out);
+      store.add(out, rest.time.ms);
+    }
+    return { revalidator, store };
+  }
+
+  test.each([
+    ['10.0.0.0', 2],
+    ['10.0.0.1', 1],
+    ['10.0.0.0/30', 2],
+    ['0.0.0.0/0', 2],
+    ['11.0.0.0/8', 0],
+    ['fd00::1', 0],
+  ])('%s concerns flows that look at an address of it', (text, concerned) => {
+    const { revalidator } = addressFlows();
+    revalidator.requestPrefix(cidr(text));
+    expect(revalidator.behind).toBe(true);
+    revalidator.finish();
+    expect(revalidator.counts.kept).toBe(concerned);
+    expect(revalidator.behind).toBe(false);
+  });
+
+  test('is not told apart among too many', () => {
+    const { revalidator, store } = addressFlows();
+    for (let last = 0; last < 100; last += 1) revalidator.requestPrefix(cidr(`11.0.0.${last}`));
+    revalidator.finish();
+    expect(revalidator.counts.kept).toBe(store.size);
   });
 });
 

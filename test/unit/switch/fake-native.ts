@@ -156,7 +156,9 @@ export class FakeNative implements native.NativeDatapath {
   }
   setMeter(): void {}
   removeMeter(): void {}
-  setZone(): void {}
+  setZone(port: number, vni: number, zone: number, vlan: number): void {
+    this.calls.push(`setZone ${vni === 0 ? `port ${port} vlan ${vlan}` : `vni ${vni}`} ${zone}`);
+  }
   setCapture(port: number, on: boolean): void {
     this.calls.push(`setCapture ${port} ${on ? 'on' : 'off'}`);
   }

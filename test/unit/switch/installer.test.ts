@@ -24,6 +24,7 @@ function objects(change: Partial<DatapathObjects> = {}): DatapathObjects {
     tunnels: new Map([['h2/vxlan', tunnel(1, '172.31.1.2')]]),
     groups: new Map([['blue/all', { number: 5, members: [member(1), member(2)] }]]),
     networks: new Map([['blue', { vni: 100, encap: 'vxlan' }]]),
+    zones: new Map(),
     endpoints: ['172.31.1.1'],
     ...change,
   };
@@ -128,6 +129,34 @@ describe('the installer', () => {
     installer.remove();
     expect(installer.putPorts()).toBe(false);
     expect(native.take()).toEqual([]);
+  });
+});
+
+describe('connection tracking zones', () => {
+  const zones = new Map([
+    ['p1/0', { port: 1, vlan: 0, vni: 0, zone: 3 }],
+    ['p2/7', { port: 2, vlan: 7, vni: 0, zone: 3 }],
+    ['VNI 100', { port: 0, vlan: 0, vni: 100, zone: 3 }],
+  ]);
+
+  it('are set once, and taken away when flows have stopped asking for them', () => {
+    const { native, installer } = installed();
+    installer.put(objects({ zones }));
+    const set = ['setZone port 1 vlan 0 3', 'setZone port 2 vlan 7 3', 'setZone vni 100 3'];
+    expect(native.take()).toEqual(set);
+    installer.put(objects({ zones: new Map([...zones].slice(1)) }));
+    expect(native.take()).toEqual([]);
+    installer.remove();
+    expect(native.take()).toEqual(['setZone port 1 vlan 0 0']);
+  });
+
+  it('go with their port, and are set again when it is back', () => {
+    const { native, installer } = installed();
+    installer.put(objects({ zones }));
+    native.take();
+    native.vanish(1);
+    installer.putPorts();
+    expect(native.take()).toEqual(['removePort 1', 'addPort 1', 'setZone port 1 vlan 0 3']);
   });
 });
 
