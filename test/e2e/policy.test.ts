@@ -117,7 +117,7 @@ describeWith(['root', 'veth'], 'security groups', () => {
     expect(await knock(lab, 'c2', ip('c3'), 8082)).toBe('refused');
   });
 
-  it('let the rest of a datagram pass with its first fragment, and errors with their cause', async () => {
+  it('let all fragments of a datagram pass, and errors with their cause', async () => {
     const { lab, ip, apply } = await world(useWorld());
     // Everyone is a web server now: egress is free, and ingress is closed but for the web.
     await apply({ ...groups, c3: ['web'], c4: [] });
