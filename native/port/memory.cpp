@@ -23,6 +23,7 @@ namespace {
 constexpr uint32_t copy_block_bytes = 64;
 // Short enough that whole blocks of it stay inside a small frame, wherever it begins there.
 constexpr uint32_t short_template_bytes = 512;
+constexpr uint32_t prefetch_bytes = 2048;  // ahead, across the pages that stop the hardware's own
 
 constexpr uint32_t whole_blocks(size_t bytes) noexcept {
   return static_cast<uint32_t>((bytes + copy_block_bytes - 1) / copy_block_bytes *
@@ -178,6 +179,8 @@ uint32_t MemoryQueue::rx_loop(FrameCache& frames, Packet* packets, uint32_t max)
   uint32_t count = 0;
   for (; count < wanted; ++count) {
     const uint8_t* from = bytes + size_t{place->block} * copy_block_bytes;
+    __builtin_prefetch(from + prefetch_bytes);
+    __builtin_prefetch(from + prefetch_bytes + copy_block_bytes);
     if (!fill(frames, from, *place, packets[count])) break;
     if (++place == end) place = loop.places.data();
   }
