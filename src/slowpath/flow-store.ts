@@ -213,12 +213,13 @@ export class FlowStore {
     return this.#bucket(this.#words, this.keyAt(slot), this.#words, this.maskAt(slot));
   }
 
-  /** FNV-1a over the words of mask and masked key. */
+  /** FNV-1a over the words of mask and masked key; most words of most masks are zero. */
   #bucket(key: Uint32Array, keyBase: number, mask: Uint32Array, maskBase: number): number {
     let hash = 0x811c9dc5 | 0;
     for (let index = 0; index < flowKeyWords; index += 1) {
       const bits = mask[maskBase + index]!;
-      hash = Math.imul(hash ^ bits, 0x01000193);
+      if (bits === 0) continue;
+      hash = Math.imul(hash ^ bits ^ index, 0x01000193);
       hash = Math.imul(hash ^ (key[keyBase + index]! & bits), 0x01000193);
       hash ^= hash >>> 15;
     }
