@@ -9,6 +9,7 @@ import { type Bench, type BenchOptions, Lack } from './bench.ts';
 import { connectionsBench } from './connections.ts';
 import { datapathBench } from './datapath.ts';
 import { flowBench } from './flow.ts';
+import { netnsBench } from './netns.ts';
 import { peersBench } from './peers.ts';
 import { plot } from './plot.ts';
 import { note } from './progress.ts';
@@ -24,6 +25,7 @@ const benches: readonly Bench[] = [
   flowBench,
   upcallBench,
   translateBench,
+  netnsBench,
 ];
 
 /** Turn a document in a file into something to look at. */

@@ -71,10 +71,13 @@ export async function jsonReport<Value>(program: string, args: readonly string[]
   return JSON.parse(await output(program, args)) as Value;
 }
 
-async function output(program: string, args: readonly string[]): Promise<string> {
+/** Where a program of bench/native is; throws when it is not there. */
+export function programPath(program: string): string {
   const path = `${folder}${program}`;
-  if (!existsSync(path)) {
-    throw new Error(`${program} is not built: npm run build:native-tests -- bench`);
-  }
-  return (await mustRun(path, [...args], { timeout: 10 * minuteMs })).stdout;
+  if (existsSync(path)) return path;
+  throw new Error(`${program} is not built: npm run build:native-tests -- bench`);
+}
+
+async function output(program: string, args: readonly string[]): Promise<string> {
+  return (await mustRun(programPath(program), [...args], { timeout: 10 * minuteMs })).stdout;
 }

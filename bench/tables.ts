@@ -6,6 +6,9 @@
 
 import type { Document, Ratio, Row } from './report.ts';
 
+/** Ratios that a table of figures has room for. */
+const besideMax = 3;
+
 /** The whole document, with a heading that says where the figures come from. */
 export function tables(document: Document): string {
   const { rows, ratios } = document;
@@ -30,7 +33,9 @@ function heading({ machine, commit }: Document): string {
 
 function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
   const systems = unique(rows.map(({ system }) => system));
-  const peers = unique(ratios.map(({ peer }) => peer));
+  const all = unique(ratios.map(({ peer }) => peer));
+  // More of them would not fit beside the systems: they get a table of their own.
+  const peers = all.length <= besideMax ? all : [];
   const subjects = unique(rows.map((row) => JSON.stringify([row.case, row.flows])));
   const lines = subjects.map((subject) => {
     const [name, flows] = JSON.parse(subject) as [string, number];
@@ -41,13 +46,19 @@ function table(rows: readonly Row[], ratios: readonly Ratio[]): string {
     });
     const compared = peers.map((peer) => {
       const found = ratios.find((one) => isOf(one) && one.peer === peer);
-      return found === undefined ? '' : `${found.ratio.toPrecision(3)}x`;
+      return found === undefined ? '' : times(found);
     });
-    return [name, flows.toLocaleString('en'), ...figures, ...compared];
+    return [name, whole(flows), ...figures, ...compared];
   });
   const head = ['case', 'flows', ...systems, ...peers.map((peer) => `to ${peer}`)];
-  return aligned([head, ...lines]);
+  const figures = aligned([head, ...lines]);
+  if (all.length <= besideMax) return figures;
+  const apart = ratios.map((one) => [one.case, whole(one.flows), one.peer, times(one)]);
+  return `${figures}\n\n${aligned([['case', 'flows', 'compared', 'ratio'], ...apart])}`;
 }
+
+const whole = (value: number): string => value.toLocaleString('en');
+const times = ({ ratio }: Ratio): string => `${ratio.toPrecision(3)}x`;
 
 function figure({ median, min, max }: Row): string {
   return min === max ? amount(median) : `${amount(median)} (${amount(min)} to ${amount(max)})`;

@@ -4,7 +4,15 @@
 // Builds of one clone take turns (flock), so `npm start` and `npm test` may run side by side.
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { delimiter, dirname, join, relative, resolve } from 'node:path';
 import { root, run, SetupError, say, step, tail } from './progress.mjs';
@@ -129,8 +137,11 @@ export async function buildTypeScript() {
   writeStamp(stamp, hash);
 }
 
-/** What compiled benches need to know: the addon is not beside them, as it is beside dist/. */
-export const benchEnv = { VTEPD_ADDON: join(root, 'build', 'Release', 'vtep.node') };
+/** What compiled benches need to know: addon and programs are not where they are for src/. */
+export const benchEnv = {
+  VTEPD_ADDON: join(root, 'build', 'Release', 'vtep.node'),
+  VTEPD_DIST: join(root, 'dist'),
+};
 
 /** What buildBench() makes: lists the benches, or runs the one that it is told. */
 export const benchProgram = join(root, 'build-bench', 'bench', 'main.js');
@@ -138,13 +149,20 @@ export const benchProgram = join(root, 'build-bench', 'bench', 'main.js');
 /** Compiles bench/ and what it imports to build-bench/ if any of it may have changed. */
 export async function buildBench() {
   const folders = ['bench', 'src', join('test', 'support')];
-  const sources = folders.flatMap((folder) => filesBelow(join(root, folder), /\.(ts|json)$/));
+  const sources = folders.flatMap((folder) =>
+    filesBelow(join(root, folder), /\.(ts|json|py|mjs)$/),
+  );
   const recipe = atRoot('tsconfig.json', 'tsconfig.bench.json', 'package-lock.json');
   const hash = hashOf([...recipe, ...sources]);
   const stamp = join(root, 'build-bench', '.vtepd-hash');
   if (isFresh(stamp, hash)) return;
   const args = ['-p', join(root, 'tsconfig.bench.json')];
   await locked('compiling the benches', 'tsc', args, { env: buildEnv() });
+  // Scripts that test/support runs, beside what it was compiled to.
+  const support = join('test', 'support');
+  for (const script of filesBelow(join(root, support), /\.(py|mjs)$/)) {
+    cpSync(script, join(root, 'build-bench', relative(root, script)));
+  }
   writeStamp(stamp, hash);
 }
 

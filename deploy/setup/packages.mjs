@@ -87,6 +87,12 @@ const peersNeeds = [
   driver('librte_mempool_ring.so', 'librte-meta-mempool'),
 ];
 
+const netnsNeeds = [
+  command('ovs-vsctl', 'openvswitch-switch', 'openvswitch'),
+  command('ovs-vswitchd', 'openvswitch-switch', 'openvswitch'),
+  command('ethtool', 'ethtool'),
+];
+
 const testNeeds = [
   ...benchNeeds,
   header('pcap/pcap.h', 'libpcap-dev', 'libpcap-devel'),
@@ -120,7 +126,13 @@ const testNeeds = [
   command('ps', 'procps', 'procps-ng'),
 ];
 
-const needs = { start: startNeeds, bench: benchNeeds, peers: peersNeeds, test: testNeeds };
+const needs = {
+  start: startNeeds,
+  bench: benchNeeds,
+  peers: peersNeeds,
+  netns: netnsNeeds,
+  test: testNeeds,
+};
 const debianFamily = /(^|\n)ID(_LIKE)?="?[^\n]*(debian|ubuntu)/;
 const policyFile = '/usr/sbin/policy-rc.d';
 

@@ -45,7 +45,7 @@ const minuteMs = 60_000;
 const fuzzRunCount = 20_000;
 const fuzzSecondsMax = 30;
 // Benches that also serve as smoke tests, run with --quick.
-const smokeBenches = ['datapath', 'peers', 'connections', 'flow', 'upcall', 'translate'];
+const smokeBenches = ['datapath', 'peers', 'connections', 'flow', 'upcall', 'translate', 'netns'];
 const benchLacks = 3; // exit code of a bench: this machine has not what it needs
 
 const tiers = {

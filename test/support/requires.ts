@@ -31,6 +31,7 @@ const xdpProbe = fileURLToPath(new URL('./probes/xdp.py', import.meta.url));
 /** The Debian package that brings a command which the tests use. */
 const packages: Record<string, string> = {
   'ovs-vswitchd': 'openvswitch-switch',
+  ethtool: 'ethtool',
   iperf3: 'iperf3',
   ping: 'iputils-ping',
   tcpdump: 'tcpdump',

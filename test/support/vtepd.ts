@@ -5,16 +5,19 @@
 // or above that the test did not announce fails it.
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { DropView } from '../../src/control/switch-api.ts';
 import type { Lab } from './netns.ts';
 import { alive, type ManagedProcess, run } from './process.ts';
-import type { TwoHosts, Underlay } from './topology.ts';
+import type { Container, TwoHosts, Underlay } from './topology.ts';
 import { waitUntil } from './wait.ts';
 
-const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const vtepctl = fileURLToPath(new URL('../../dist/cli/vtepctl.js', import.meta.url));
+// The benches run from a folder of their own and say where the compiled programs are.
+const dist = process.env.VTEPD_DIST ?? fileURLToPath(new URL('../../dist', import.meta.url));
+const main = join(dist, 'main.js');
+const vtepctl = join(dist, 'cli', 'vtepctl.js');
 const warnLevel = 40;
 
 export interface VtepdOptions {
@@ -187,8 +190,11 @@ export interface NetworkChoice {
   readonly mtu?: number;
 }
 
+/** The usual two hosts with their containers, or with some of them. */
+type SomeHosts = Pick<TwoHosts, 'hosts'> & { readonly containers: Record<string, Container> };
+
 /** The document for the usual two hosts and four containers. */
-export function documentFor({ hosts, containers }: TwoHosts, choice: NetworkChoice): string {
+export function documentFor({ hosts, containers }: SomeHosts, choice: NetworkChoice): string {
   const mtu = choice.mtu ?? 1500;
   const network = (name: string, vni: number) =>
     `  - { name: ${name}, vni: ${vni}, encap: ${choice.encap}, mtu: ${mtu} }`;
@@ -212,7 +218,7 @@ export function documentFor({ hosts, containers }: TwoHosts, choice: NetworkChoi
 }
 
 /** Starts a daemon on each of two hosts and applies one document to both. */
-export async function startBoth(lab: Lab, topology: TwoHosts, choice: NetworkChoice) {
+export async function startBoth(lab: Lab, topology: SomeHosts, choice: NetworkChoice) {
   const config = choice.kind ? [`tunnel: { mode: ${choice.kind.uplink} }`] : [];
   const h1 = new Vtepd(lab, 'h1', { config });
   const h2 = new Vtepd(lab, 'h2', { config });

@@ -31,6 +31,12 @@ export interface OvsOptions {
   containers: Container[];
   /** MTU of the underlay; default 1600. */
   mtu?: number;
+  /** Devices of the host's namespace that join br0 as they are. */
+  devices?: string[];
+  /** How those and the underlay device are opened; default system. */
+  deviceType?: 'system' | 'afxdp';
+  /** CPUs of the poll threads, which AF_XDP has; default Open vSwitch's own choice. */
+  pollCpuMask?: string;
 }
 
 export class Ovs {
@@ -121,17 +127,24 @@ export class Ovs {
     await adoptTap(this.#lab, container);
   }
 
+  /** Adds a device of the host's namespace to a bridge. */
+  addDevice(bridge: string, device: string, type: string) {
+    const settings = ['--', 'set', 'interface', device, `type=${type}`];
+    return this.vsctl('add-port', bridge, device, ...settings);
+  }
+
   /** Bridges, underlay address and its route inside the switch. */
-  async addBridges(mtu: number) {
+  async addBridges(mtu: number, deviceType: string) {
     const { ns, device, ip, mac } = this.host;
     const prefix = ip.includes(':') ? 64 : 24;
     await this.#lab.must(ns, 'ip', ['addr', 'flush', 'dev', device, 'scope', 'global']);
     const netdev = (name: string) => ['set', 'bridge', name, 'datapath_type=netdev'];
     const sameMac = `other_config:hwaddr="${mac}"`;
     await this.vsctl(
-      ...['add-br', 'br-phy', '--', ...netdev('br-phy'), sameMac, '--'],
-      ...['add-port', 'br-phy', device, '--', 'set', 'interface', 'br-phy', `mtu_request=${mtu}`],
+      ...['add-br', 'br-phy', '--', ...netdev('br-phy'), sameMac],
+      ...['--', 'set', 'interface', 'br-phy', `mtu_request=${mtu}`],
     );
+    await this.addDevice('br-phy', device, deviceType);
     await this.vsctl('add-br', 'br0', '--', ...netdev('br0'));
     await this.#lab.configure(ns, 'br-phy', { ip: `${ip}/${prefix}` });
     await this.#lab.configure(ns, 'br0', {});
@@ -147,7 +160,12 @@ export async function ovsVtep(lab: Lab, options: OvsOptions): Promise<Ovs> {
   const { stdout } = await mustRun('ovs-vswitchd', ['--version']);
   const ovs = new Ovs(lab, options.host, /[\d.]+$/m.exec(stdout)?.[0] ?? 'unknown');
   await ovs.start();
-  await ovs.addBridges(options.mtu ?? 1600);
+  const { mtu = 1600, deviceType = 'system', pollCpuMask } = options;
+  if (pollCpuMask !== undefined) {
+    await ovs.vsctl('set', 'Open_vSwitch', '.', `other_config:pmd-cpu-mask=${pollCpuMask}`);
+  }
+  await ovs.addBridges(mtu, deviceType);
+  for (const device of options.devices ?? []) await ovs.addDevice('br0', device, deviceType);
   for (const container of options.containers) await ovs.addContainer(container);
   for (const tunnel of options.tunnels) await ovs.addTunnel(tunnel);
   return ovs;
