@@ -391,6 +391,7 @@ function launchOptions({ datapath }: Config): LaunchOptions {
     `--flows=${datapath.flows}`,
     `--exact-flows=${datapath.exactFlows}`,
     `--connections=${datapath.connections}`,
+    `--tcp-pick-up=${datapath.tcpPickUp}`,
     `--small-frames=${datapath.smallFrames}`,
     `--large-frames=${datapath.largeFrames}`,
     `--spin-us=${datapath.spinMicroseconds}`,

@@ -9,6 +9,11 @@ namespace vtep {
 
 namespace {
 
+constexpr Choice tcp_pick_ups[] = {
+    {"always", static_cast<uint32_t>(TcpPickUp::Always)},
+    {"after_start", static_cast<uint32_t>(TcpPickUp::AfterStart)},
+    {"never", static_cast<uint32_t>(TcpPickUp::Never)},
+};
 constexpr Choice port_kinds[] = {
     {"auto", static_cast<uint32_t>(PortKind::Auto)},
     {"af_packet", static_cast<uint32_t>(PortKind::AfPacket)},
@@ -87,6 +92,9 @@ DatapathConfig to_datapath_config(const Napi::Value& value, const char* call) {
   config.flow_max = fields.number_or("flowMax", config.flow_max, 2, most);
   config.exact_max = fields.number_or("exactMax", config.exact_max, 1, most);
   config.connection_max = fields.number_or("connectionMax", config.connection_max, 1, most);
+  const auto pick_up = static_cast<uint32_t>(config.tcp_pick_up);
+  config.tcp_pick_up =
+      static_cast<TcpPickUp>(fields.choice_or("tcpPickUp", pick_up, tcp_pick_ups));
   config.small_frames = fields.number_or("smallFrames", config.small_frames, 1, most);
   config.large_frames = fields.number_or("largeFrames", config.large_frames, 1, most);
   config.spin_us = fields.number_or("spinUs", config.spin_us, 0, 1000000);

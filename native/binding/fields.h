@@ -33,6 +33,9 @@ class Fields {
   uint64_t large_number(const char* field) const;
   bool boolean_or(const char* field, bool fallback) const;
   uint32_t choice(const char* field, std::span<const Choice> choices) const;
+  uint32_t choice_or(const char* field, uint32_t fallback, std::span<const Choice> choices) const {
+    return has(field) ? choice(field, choices) : fallback;
+  }
   // Text into a NUL-terminated array; "" when the field is absent and not `required`.
   void text(const char* field, std::span<char> into, bool required) const;
   // IPv4 (v4-mapped) or IPv6 address as text; required.

@@ -15,9 +15,11 @@ namespace vtep {
 
 class Connections final : private ConnectionSink {
  public:
-  // Throws Error{ERR_LIMIT}.
-  Connections(const DatapathConfig& config, const HashSecret& secret)
-      : Connections(ConnectionConfig{config.connection_max, true, config.worker_count}, secret) {}
+  // `started_ns`: CLOCK_MONOTONIC at the datapath's start. Throws Error{ERR_LIMIT}.
+  Connections(const DatapathConfig& config, const HashSecret& secret, uint64_t started_ns)
+      : Connections({config.connection_max, pick_up_until(config.tcp_pick_up, started_ns / 1000000),
+                     config.worker_count},
+                    secret) {}
 
   ConnectionTable& table() noexcept { return table_; }
   void add_cache(uint32_t worker, ExactCache& cache) noexcept { caches_[worker] = &cache; }
@@ -26,6 +28,11 @@ class Connections final : private ConnectionSink {
   Connections(const ConnectionConfig& config, const HashSecret& secret)
       : memory_(ConnectionTable::bytes_needed(config), "connections"),
         table_({memory_.data(), memory_.size()}, config, secret, this) {}
+
+  static uint64_t pick_up_until(TcpPickUp when, uint64_t started_ms) noexcept {
+    if (when == TcpPickUp::Always) return ~0ull;
+    return when == TcpPickUp::AfterStart ? started_ms + tcp_pick_up_ms : 0;
+  }
 
   void removed(const Connection& connection) noexcept override {
     for (const uint32_t place : connection.exact)

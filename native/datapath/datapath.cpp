@@ -50,7 +50,7 @@ Datapath::State::State(const DatapathConfig& wanted)
       tables(std::make_unique<Tables>()),
       zones(std::make_unique<Zones>()),
       grace(config.worker_count),
-      connections(config, secret),
+      connections(config, secret, region.view().header().started_ns),
       slow_path_doorbell(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!slow_path_doorbell.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of the slow path", errno);

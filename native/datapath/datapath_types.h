@@ -16,11 +16,20 @@
 
 namespace vtep {
 
+// When TCP connections are picked up in the middle, their SYN not having been seen.
+enum class TcpPickUp : uint32_t {
+  Always = 0,
+  AfterStart = 1,  // for tcp_pick_up_ms, in which those that lived before show themselves
+  Never = 2,
+};
+constexpr uint64_t tcp_pick_up_ms = 300'000;
+
 struct DatapathConfig {
   uint32_t worker_count = 1;
   uint32_t flow_max = flow_max_default;
   uint32_t exact_max = 65536;       // exact entries per worker, a power of two
   uint32_t connection_max = 65536;  // connections of all workers
+  TcpPickUp tcp_pick_up = TcpPickUp::Always;
   uint32_t small_frames = 16384;
   uint32_t large_frames = 256;
   uint32_t spin_us = 20;            // how long an idle worker looks again before it sleeps

@@ -59,7 +59,7 @@ void Worker::loop() noexcept {
     const bool worked = breathe();
     if (worked) {
       busy_ns_ = now_ns_;
-    } else if (now_ns_ - busy_ns_ > uint64_t{shared_.config.spin_us} * 1000) {
+    } else if (now_ns_ - busy_ns_ > uint64_t{shared_.config.spin_us} * 1000 && !sweep_behind()) {
       sleep();
     }
   }

@@ -116,6 +116,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   bool keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void sweep_tables(bool busy) noexcept;
+  bool sweep_behind() const noexcept;
   void follow_zones() noexcept;
 
   // worker_run.cpp: from flows to actions.
@@ -218,6 +219,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   uint64_t glanced_ns_ = 0;         // when epoll was asked last
   uint64_t second_ns_ = 0;          // when every_second() ran last
   uint64_t swept_ms_ = 0;           // when the tables were swept last
+  uint64_t exact_owed_ = 0;         // thousandths of entries that the sweep is behind by
+  uint64_t connections_owed_ = 0;   // likewise, places of connections
   uint32_t zones_version_ = 0;      // that exact entries were made under
   uint64_t batch_stamp_ = 0;        // grows with each batch
 

@@ -16,7 +16,9 @@ namespace {
 
 constexpr uint32_t exact_idle_ms = 120000;      // an entry unused for longer goes
 constexpr uint64_t sweep_round_ms = 8000;       // the exact cache is looked through this often
-constexpr uint32_t sweep_burst = 512;           // entries at once while packets wait
+// Places of a table that one breath looks at: some 5 us, or 50 when no packets came.
+constexpr uint64_t sweep_busy_max = 512;
+constexpr uint64_t sweep_idle_max = 4096;
 constexpr uint8_t tcp_state_flags = tcp_syn | tcp_fin | tcp_rst;
 
 // ARP and ND keys are longer than exact entries; one packet of them is rarely followed by its like.
@@ -149,19 +151,31 @@ void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {
   if (side.connection != 0) connections_.prefetch(side.connection);
 }
 
-// Looks through a part of each table that is in proportion to the time gone by.
+// Looks through a part of each table that is in proportion to the time gone by, but within bounds
+// however large the tables are and however long the worker slept. What is owed then is paid in the
+// next breaths, before it sleeps again.
 void Worker::sweep_tables(bool busy) noexcept {
   const uint64_t now_ms = now_ns_ / 1000000;
   const uint64_t elapsed = std::min(now_ms - swept_ms_, sweep_round_ms);
-  if (elapsed == 0) return;
   swept_ms_ = now_ms;
-  const auto due = [&](uint64_t entries) {
-    const uint64_t part = elapsed * entries / sweep_round_ms + 1;
-    return static_cast<uint32_t>(busy ? std::min<uint64_t>(part, sweep_burst) : part);
+  const uint32_t entries = exact_.entry_count();
+  const uint32_t places = shared_.config.connection_max / shared_.config.worker_count;
+  // In thousandths of a place, so that small tables are looked through as well; a round at most.
+  const auto pay = [&](uint64_t& owed, uint64_t all) {
+    owed = std::min(owed + elapsed * all * 1000 / sweep_round_ms, all * 1000);
+    const uint64_t part = std::min(owed / 1000, busy ? sweep_busy_max : sweep_idle_max);
+    owed -= part * 1000;
+    return static_cast<uint32_t>(part);
   };
-  if (exact_.size() != 0) exact_.sweep(due(exact_.entry_count()), now_ms);
-  const uint32_t share = shared_.config.connection_max / shared_.config.worker_count;
-  counter(WorkerCounter::ConnectionsExpired) += connections_.sweep(number_, due(share), now_ms);
+  if (const uint32_t part = pay(exact_owed_, exact_.size() == 0 ? 0 : entries); part != 0)
+    exact_.sweep(part, now_ms);
+  if (const uint32_t part = pay(connections_owed_, places); part != 0)
+    counter(WorkerCounter::ConnectionsExpired) += connections_.sweep(number_, part, now_ms);
+}
+
+// Whether the sweep is behind: then there is no time to sleep.
+bool Worker::sweep_behind() const noexcept {
+  return exact_owed_ >= sweep_idle_max * 1000 || connections_owed_ >= sweep_idle_max * 1000;
 }
 
 // Exact entries were made under the zones of their time.

@@ -27,6 +27,10 @@ void add(std::atomic<T>& counter, T more) noexcept {
   counter.store(counter.load(relaxed) + more, relaxed);
 }
 
+bool is_over(const Connection& connection, uint64_t now_ms) noexcept {
+  return connection.state != State::None && has_expired(connection, now_ms);
+}
+
 }  // namespace
 
 uint32_t connection_timeout_ms(const Connection& connection) noexcept {
@@ -68,7 +72,7 @@ ConnectionTable::ConnectionTable(std::span<std::byte> memory, const ConnectionCo
     : shard_count_(shard_count_of(config)),
       place_max_((config.connection_max + shard_count_ - 1) / shard_count_),
       worker_count_(config.worker_count),
-      tcp_loose_(config.tcp_loose),
+      pick_up_until_ms_(config.pick_up_until_ms),
       secret_(secret),
       sink_(sink) {
   DP_ASSERT(place_max_ > 0 && worker_count_ <= worker_max);
@@ -195,9 +199,11 @@ uint32_t ConnectionTable::sweep_part(Shard& shard, uint32_t& budget, uint64_t no
       std::min(shard.fresh, shard.sweep_next + std::min(budget, sweep_part_max));
   for (; shard.sweep_next < end; ++shard.sweep_next, --budget) {
     const uint32_t number = shard.first + shard.sweep_next;
-    if (shard.sweep_next + 8 < end) __builtin_prefetch(&place(number + 8));
-    const Connection& connection = place(number);
-    if (connection.state == State::None || !has_expired(connection, now_ms)) continue;
+    if (shard.sweep_next + 16 < end) __builtin_prefetch(&place(number + 16));
+    // Places come one after the other, their buckets anyhow.
+    if (shard.sweep_next + 8 < end && is_over(place(number + 8), now_ms))
+      shard.index.prefetch(connection_hash(place(number + 8).tuple, secret_));
+    if (!is_over(place(number), now_ms)) continue;
     expire(shard, number);
     ++removed;
   }

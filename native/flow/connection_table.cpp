@@ -93,7 +93,7 @@ Tracked ConnectionTable::judge(const ConnectionPacket& packet, const ConnectionQ
   const Hold hold(*this, shard);
   Tracked found;
   found.connection = find(shard, question, now_ms);
-  if (found.connection == 0) return judge_unknown(packet, question.kind);
+  if (found.connection == 0) return judge_unknown(packet, question.kind, now_ms);
   Connection& connection = place(found.connection);
   found.generation = connection.generation.load(relaxed);
   found.reply = question.sender != connection.originator;
@@ -115,12 +115,14 @@ Tracked ConnectionTable::judge(const ConnectionPacket& packet, const ConnectionQ
 }
 
 // A packet of no connection: may it start one?
-Tracked ConnectionTable::judge_unknown(const ConnectionPacket& packet, Kind kind) const noexcept {
+Tracked ConnectionTable::judge_unknown(const ConnectionPacket& packet, Kind kind,
+                                       uint64_t now_ms) const noexcept {
   if (kind == Kind::IcmpReply || kind == Kind::IcmpError) return alone(ct_inv);
   if (packet.key->ip_proto != ip_proto_tcp) return alone(ct_new);
   using tcp_states::Segment;
   const Segment segment = tcp_states::segment_of(packet.info->tcp_flags);
-  const bool starts = segment == Segment::Syn || (tcp_loose_ && segment == Segment::Ack);
+  const bool middle = segment == Segment::Ack && now_ms < pick_up_until_ms_;
+  const bool starts = segment == Segment::Syn || middle;
   return alone(starts ? ct_new : ct_inv);
 }
 

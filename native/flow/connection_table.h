@@ -64,9 +64,9 @@ class ConnectionSink {
 
 struct ConnectionConfig {
   uint32_t connection_max = 65536;
-  // Pick up TCP connections in the middle (an ACK of no connection is "new"), as after a restart of
-  // the datapath or a moved VM. Linux: nf_conntrack_tcp_loose, on by default.
-  bool tcp_loose = true;
+  // Until then, TCP connections are picked up in the middle: an ACK of no connection is "new", not
+  // "invalid". Linux: nf_conntrack_tcp_loose, on by default. CLOCK_MONOTONIC; 0: never.
+  uint64_t pick_up_until_ms = ~0ull;
   uint32_t worker_count = 1;
 };
 
@@ -147,7 +147,8 @@ class ConnectionTable {
   uint32_t find(Shard& shard, const ConnectionQuestion& question, uint64_t now_ms) noexcept;
   Tracked judge(const ConnectionPacket& packet, const ConnectionQuestion& question,
                 uint64_t now_ms) noexcept;
-  Tracked judge_unknown(const ConnectionPacket& packet, ConnectionKind kind) const noexcept;
+  Tracked judge_unknown(const ConnectionPacket& packet, ConnectionKind kind,
+                        uint64_t now_ms) const noexcept;
   Tracked judge_tcp(Shard& shard, const ConnectionPacket& packet, const Tracked& found,
                     uint64_t now_ms) noexcept;
   Committed make(Shard& shard, const ConnectionPacket& packet, const ConnectionQuestion& question,
@@ -164,7 +165,7 @@ class ConnectionTable {
   uint32_t shard_count_;  // a power of two
   uint32_t place_max_;    // of a shard
   uint32_t worker_count_;
-  bool tcp_loose_;
+  uint64_t pick_up_until_ms_;
   HashSecret secret_;
   ConnectionSink* sink_;
 };

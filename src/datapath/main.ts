@@ -14,7 +14,8 @@ import { loadAddon } from './addon.ts';
 import type { NativeDatapathOptions } from './native.ts';
 
 const usage = `usage: vtepd-datapath [--socket PATH] [--workers N] [--flows N] [--exact-flows N]
-                      [--connections N] [--small-frames N] [--large-frames N] [--spin-us N]
+                      [--connections N] [--tcp-pick-up always|after_start|never]
+                      [--small-frames N] [--large-frames N] [--spin-us N]
 
 Moves packets for vtepd, and goes on while vtepd is away. vtepd starts it by itself unless its
 configuration says datapath.start: external.
@@ -37,6 +38,7 @@ function parse(argv: readonly string[]): { socket: string; options: NativeDatapa
     args: [...argv],
     options: {
       ...Object.fromEntries(flags),
+      'tcp-pick-up': { type: 'string' },
       socket: { type: 'string', default: '/run/vtepd/datapath.sock' },
       version: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
@@ -46,7 +48,10 @@ function parse(argv: readonly string[]): { socket: string; options: NativeDatapa
     process.stdout.write(`${values.help === true ? usage : packageVersion()}\n`);
     process.exit(0);
   }
-  const options: Record<string, number> = {};
+  const options: Record<string, number | string> = {};
+  // The addon knows the values, and names them when it refuses another.
+  const pickUp = (values as Record<string, unknown>)['tcp-pick-up'];
+  if (pickUp !== undefined) options.tcpPickUp = String(pickUp);
   for (const [flag, option] of Object.entries(numbers)) {
     const text = (values as Record<string, unknown>)[flag];
     if (text === undefined) continue;

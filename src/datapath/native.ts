@@ -151,7 +151,10 @@ export interface NativeDatapathOptions {
   readonly workers?: number;
   readonly flowMax?: number;
   readonly exactMax?: number;
+  /** Connections of all workers. */
   readonly connectionMax?: number;
+  /** When TCP connections are picked up in the middle. */
+  readonly tcpPickUp?: 'always' | 'after_start' | 'never';
   readonly smallFrames?: number;
   readonly largeFrames?: number;
   readonly spinUs?: number;

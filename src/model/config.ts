@@ -29,6 +29,7 @@ export const tunnelModes = [
   'af_xdp_native',
 ] as const;
 export const datapathStarts = ['auto', 'external'] as const;
+export const tcpPickUps = ['always', 'after_start', 'never'] as const;
 
 const udpPortMax = 65535;
 
@@ -121,7 +122,14 @@ const datapathSchema = field.mapping('datapath', {
   connections: field
     .wholeNumber('a number of connections', 64, entriesMax)
     .default(65536)
-    .describe('Most connections that each worker follows.'),
+    .describe('Most connections at a time, of all workers.'),
+  tcpPickUp: field
+    .oneOf(tcpPickUps)
+    .default('always')
+    .describe(
+      'Whether TCP connections whose beginning was not seen are taken for new ones, or invalid. ' +
+        'after_start: new in the first five minutes of the datapath.',
+    ),
   smallFrames: field
     .wholeNumber('a number of frames', 256, framesMax)
     .default(16384)

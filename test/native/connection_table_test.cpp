@@ -35,7 +35,7 @@ struct Sink final : ConnectionSink {
 class Connections : public ::testing::Test {
  protected:
   static constexpr uint32_t connection_max = 64;
-  Connections() { make({connection_max, true}); }
+  Connections() { make({connection_max}); }
   void make(const ConnectionConfig& config) {
     memory = std::make_unique<TableMemory>(ConnectionTable::bytes_needed(config));
     table =
@@ -161,7 +161,12 @@ TEST_F(Connections, picking_up_in_the_middle_is_an_option) {
   EXPECT_EQ(allow(out(ack)).ct_state, new_);
   EXPECT_EQ(state(), ConnectionState::Established);
   EXPECT_EQ(track(back(ack)).ct_state, est_rpl);
-  make({connection_max, false});
+  make({connection_max, 0});
+  EXPECT_EQ(track(out(ack)).ct_state, inv);
+  make({connection_max, now_ms + 300});
+  now_ms += 299;
+  EXPECT_EQ(track(out(ack)).ct_state, new_);
+  now_ms += 1;
   EXPECT_EQ(track(out(ack)).ct_state, inv);
 }
 
@@ -266,7 +271,7 @@ TEST_F(Connections, each_state_has_its_timeout) {
       {out(ack), tcp_time_wait_ms},
   };
   for (size_t count = 1; count <= std::size(steps); ++count) {
-    make({connection_max, true});
+    make({connection_max});
     for (size_t i = 0; i < count; ++i) allow(steps[i].frame);
     now_ms += steps[count - 1].timeout_ms;
     EXPECT_EQ(table->sweep(0, 100, now_ms), 0u) << count;

@@ -39,6 +39,7 @@ describe('a configuration', () => {
         flows: 65536,
         exactFlows: 65536,
         connections: 65536,
+        tcpPickUp: 'always',
         smallFrames: 16384,
         largeFrames: 256,
         spinMicroseconds: 20,
