@@ -53,7 +53,7 @@ function cellsOf(options: BenchOptions): Cell[] {
   return cases.flatMap((name) => [
     ...flowsChosen.map((flows) => ({
       title: name,
-      run: { case: name, flows, order: orderOf(flows) },
+      run: { case: name, flows, order: orderOf(flows), stages: 'yes' as const },
     })),
     ...bursts.map((burst) => ({
       title: `${name}, bursts of ${burst}`,
@@ -72,7 +72,8 @@ async function run(report: Report, options: BenchOptions): Promise<void> {
   const cells = cellsOf(options);
   const seconds = options.seconds ?? (options.quick ? secondsQuick : secondsDefault);
   const rounds = options.rounds ?? (options.quick ? 1 : roundsDefault);
-  const expected = (cell: Cell) => seconds + 0.1 + (cell.run.flows / 1e6) * setUpPerMillion;
+  const expected = (cell: Cell) =>
+    seconds * (cell.run.stages ? 2 : 1) + 0.1 + (cell.run.flows / 1e6) * setUpPerMillion;
   const sum = cells.reduce((total, cell) => total + expected(cell), 0);
   const progress = new Progress(report.bench, rounds * sum);
   const results = new Map<Cell, DatapathRound[]>(cells.map((cell) => [cell, []]));
@@ -95,6 +96,11 @@ interface CellRows {
 
 function addRows(report: Report, { title, run }: Cell, figures: DatapathRound[]): CellRows {
   const subject = { case: title, flows: run.flows, system: 'vtepd' };
+  for (const stage of Object.keys(figures[0]!.stages ?? {})) {
+    const cycles = figures.map(({ stages }) => stages![stage]!);
+    const metric = 'cycles per packet, by stage';
+    report.add({ ...subject, case: `${title}, ${stage}`, metric }, cycles);
+  }
   const cycles = figures.map((figure) => figure.cycles);
   const mpps = figures.map((figure) => figure.mpps);
   return {

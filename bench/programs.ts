@@ -19,6 +19,8 @@ export interface DatapathRun {
   readonly workers?: number;
   readonly order?: 'sequential' | 'random';
   readonly seconds: number;
+  /** Samples once more as long, to tell in which stage the time went; one worker only. */
+  readonly stages?: 'yes' | 'no';
   /** Takes the packets from here instead of making them. */
   readonly pcap?: string;
 }
@@ -28,6 +30,8 @@ export interface DatapathRound {
   /** TSC cycles per packet: median over the bursts of the round. */
   readonly cycles: number;
   readonly mpps: number;
+  /** Cycles per packet by stage of the worker's breath: rx, parse, lookup, run, tx, other. */
+  readonly stages?: Readonly<Record<string, number>>;
 }
 
 /** One process, one round: where its tables lie in memory is part of the spread. */
@@ -36,7 +40,9 @@ export function datapathRound(wanted: DatapathRun): Promise<DatapathRound> {
 }
 
 /** The bare work of an encapsulation; see bench/native/floor_bench.cpp. */
-export function floorRound(wanted: Omit<DatapathRun, 'case' | 'workers'>): Promise<DatapathRound> {
+export function floorRound(
+  wanted: Omit<DatapathRun, 'case' | 'workers' | 'stages'>,
+): Promise<DatapathRound> {
   return oneRound('floor_bench', { ...wanted });
 }
 

@@ -3,17 +3,21 @@
 //
 //   datapath_bench --case CASE [--flows N] [--burst B] [--workers W] [--rounds R] [--seconds S]
 //                  [--order sequential|random] [--pcap FILE] [--write-pcap FILE]
+//                  [--stages no|yes]
 //
 // CASE is encap, encap-stateful, decap or decap-stateful. "cycles" is the median over the round's
 // samples of TSC cycles per packet, each of at least 256 packets in bursts of B; "mpps" is what
 // that makes of all workers together. Without --pcap the packets are those of input.h;
-// --write-pcap writes them for other programs and ends. A round in which a packet was dropped,
-// asked about or not sent is an error, not a figure.
+// --write-pcap writes them for other programs and ends. --stages (one worker only) lets as much
+// time again pass under a sampling timer, and shares the round's cycles out by it
+// (stage_profile.h). A round in which a packet was dropped, asked about or not sent is an error,
+// not a figure.
 //
 // What a good answer would be, on a core at about 2.6 GHz TSC: floor_bench does the bare work of
 // an encap in about 30 cycles up to 10,000 flows and 54 to 89 at 1,000,000.
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
@@ -25,6 +29,7 @@
 #include "bench/native/input.h"
 #include "bench/native/lab.h"
 #include "bench/native/options.h"
+#include "bench/native/stage_profile.h"
 
 namespace {
 
@@ -40,6 +45,7 @@ struct Wanted {
   LabConfig lab;
   uint32_t rounds = 1;
   double seconds = 1;
+  bool stages = false;
   InputOrder order = InputOrder::Sequential;
   std::string pcap;
   std::string write_pcap;
@@ -51,6 +57,7 @@ struct Round {
   double high = 0;    // ninth decile
   uint64_t packets = 0;
   uint64_t exact_hits = 0;
+  std::array<double, stage_names.size()> shares{};  // of the time, by stage; all 0: not asked for
 };
 
 Wanted wanted_of(Options options) {
@@ -67,6 +74,7 @@ Wanted wanted_of(Options options) {
   wanted.rounds = options.number("--rounds", 5, 1000);
   wanted.seconds = options.seconds(1);
   if (options.choice("--order", {"sequential", "random"}) == 1) wanted.order = InputOrder::Random;
+  wanted.stages = options.choice("--stages", {"no", "yes"}) == 1;
   wanted.pcap = options.text("--pcap", "");
   wanted.write_pcap = options.text("--write-pcap", "");
   options.finish();
@@ -86,6 +94,15 @@ void check_equal_work(const Lab& lab, uint32_t worker, uint64_t asked, uint64_t 
   if (lab.received(worker) - lab.sent(worker) != lost)
     throw std::runtime_error("not every packet was sent: " + std::to_string(lab.dropped(worker)) +
                              " drops since the start");
+}
+
+std::array<double, stage_names.size()> profile(Lab& lab, double seconds) {
+  StageProfile profile;
+  const uint64_t until = now_ns() + static_cast<uint64_t>(seconds * 1e9);
+  profile.start();
+  while (now_ns() < until)
+    for (uint32_t breath = 0; breath < sample_packets; breath++) lab.breathe(0);
+  return profile.stop();
 }
 
 Round measure(Lab& lab, uint32_t worker, const Wanted& wanted) {
@@ -113,6 +130,7 @@ Round measure(Lab& lab, uint32_t worker, const Wanted& wanted) {
   round.high = quantile(samples, 0.9);
   round.packets = lab.received(worker) - first;
   round.exact_hits = lab.counter(worker, WorkerCounter::ExactHits) - hits;
+  if (wanted.stages) round.shares = profile(lab, wanted.seconds);
   return round;
 }
 
@@ -140,6 +158,14 @@ std::vector<Round> run_round(Lab& lab, const Wanted& wanted) {
   return rounds;
 }
 
+void print_stages(const Round& round) {
+  printf(",\"stages\":{");
+  for (size_t stage = 0; stage < stage_names.size(); stage++)
+    printf("%s\"%s\":%.1f", stage == 0 ? "" : ",", stage_names[stage],
+           round.cycles * round.shares[stage]);
+  printf("}");
+}
+
 void print_round(const Wanted& wanted, uint32_t number, const std::vector<Round>& workers,
                  double hertz) {
   Round sum;
@@ -156,10 +182,12 @@ void print_round(const Wanted& wanted, uint32_t number, const std::vector<Round>
   printf(
       "{\"bench\":\"datapath\",\"case\":\"%s\",\"flows\":%u,\"burst\":%u,\"workers\":%u,"
       "\"round\":%u,\"cycles\":%.1f,\"p10\":%.1f,\"p90\":%.1f,\"mpps\":%.2f,\"packets\":%llu,"
-      "\"exact_hit_percent\":%.2f}\n",
+      "\"exact_hit_percent\":%.2f",
       wanted.name.c_str(), wanted.lab.flows, wanted.lab.burst, wanted.lab.workers, number,
       sum.cycles, sum.low, sum.high, mpps, static_cast<unsigned long long>(sum.packets),
       100.0 * static_cast<double>(sum.exact_hits) / static_cast<double>(sum.packets));
+  if (wanted.stages) print_stages(workers[0]);
+  printf("}\n");
   fflush(stdout);
 }
 
@@ -170,6 +198,8 @@ void run(Wanted wanted) {
                                         : read_capture(wanted.pcap);
   if (!wanted.write_pcap.empty()) return write_capture(wanted.write_pcap, frames);
   wanted.lab.flows = static_cast<uint32_t>(frames.size());
+  if (wanted.stages && wanted.lab.workers != 1)
+    throw std::runtime_error("--stages: samples one worker, not several");
   if (frames.size() < wanted.lab.workers)
     throw std::runtime_error("fewer flows than workers: the rest would have nothing to do");
   Lab lab(wanted.lab);
