@@ -25,17 +25,21 @@ const bursts = [1, 8, 32];
 const burstFull = 256;
 /** Flows of the cells that vary burst or workers. */
 const flowsUsual = 10_000;
+/** As many as colliding.h gives. */
+const flowsColliding = 32_768;
 const roundsDefault = 5;
 const secondsDefault = 0.5;
 const secondsQuick = 0.05;
 /** Making packets and tables, and letting every flow be known, in seconds per million flows. */
 const setUpPerMillion = 4;
 
+type Metric = 'cycles' | 'mpps';
+
 interface Cell {
   readonly title: string;
   readonly run: Omit<DatapathRun, 'seconds'> & { readonly flows: number };
-  /** What it is compared with, in which metric. */
-  readonly against?: 'one worker' | 'full bursts';
+  /** What it is compared with: the title of another cell of as many flows, and how to call it. */
+  readonly against?: { readonly title: string; readonly peer: string; readonly metric: Metric };
 }
 
 /** The order of packets that every bench uses for so many flows. */
@@ -58,14 +62,24 @@ function cellsOf(options: BenchOptions): Cell[] {
     ...bursts.map((burst) => ({
       title: `${name}, bursts of ${burst}`,
       run: { case: name, flows: flowsVaried, order: orderOf(flowsVaried), burst },
-      against: 'full bursts' as const,
+      against: { title: name, peer: `bursts of ${burstFull}`, metric: 'cycles' as const },
     })),
     ...workerCounts.map((workers) => ({
       title: `${name}, ${workers} workers`,
       run: { case: name, flows: flowsVaried, order: orderOf(flowsVaried), workers },
-      against: 'one worker' as const,
+      against: { title: name, peer: 'one worker', metric: 'mpps' as const },
     })),
+    ...attackCells(name),
   ]);
+}
+
+/** What an attacker would send against a hash without a key, and as much harmless traffic. */
+function attackCells(name: string): Cell[] {
+  const run = { case: name, flows: flowsColliding };
+  const plain = { title: `${name}, plain sources`, run };
+  const against = { title: plain.title, peer: 'plain sources', metric: 'cycles' as const };
+  const title = `${name}, colliding sources`;
+  return [plain, { title, run: { ...run, sources: 'colliding' }, against }];
 }
 
 async function run(report: Report, options: BenchOptions): Promise<void> {
@@ -86,13 +100,10 @@ async function run(report: Report, options: BenchOptions): Promise<void> {
   }
   progress.done();
   const rows = cells.map((cell) => addRows(report, cell, results.get(cell)!));
-  for (const [at, cell] of cells.entries()) compare(report, cells, rows, at, cell);
+  compare(report, cells, rows);
 }
 
-interface CellRows {
-  readonly cycles: Row;
-  readonly mpps: Row;
-}
+type CellRows = Readonly<Record<Metric, Row>>;
 
 function addRows(report: Report, { title, run }: Cell, figures: DatapathRound[]): CellRows {
   const subject = { case: title, flows: run.flows, system: 'vtepd' };
@@ -109,20 +120,15 @@ function addRows(report: Report, { title, run }: Cell, figures: DatapathRound[])
   };
 }
 
-function compare(
-  report: Report,
-  cells: readonly Cell[],
-  rows: readonly CellRows[],
-  at: number,
-  { run, against }: Cell,
-): void {
-  if (against === undefined) return;
-  const base = cells.findIndex(({ title, run: other }) => {
-    return title === run.case && other.flows === run.flows;
-  });
-  if (base < 0) return;
-  if (against === 'one worker') report.compare(rows[at]!.mpps, rows[base]!.mpps, against);
-  else report.compare(rows[at]!.cycles, rows[base]!.cycles, `bursts of ${burstFull}`);
+/** `rows` are those of `cells`, in the same order. */
+function compare(report: Report, cells: readonly Cell[], rows: readonly CellRows[]): void {
+  for (const [at, { run, against }] of cells.entries()) {
+    if (against === undefined) continue;
+    const isBase = (cell: Cell) => cell.title === against.title && cell.run.flows === run.flows;
+    const base = rows[cells.findIndex(isBase)];
+    const { metric, peer } = against;
+    if (base !== undefined) report.compare(rows[at]![metric], base[metric], peer);
+  }
 }
 
 export const datapathBench: Bench = {

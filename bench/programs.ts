@@ -19,6 +19,8 @@ export interface DatapathRun {
   readonly workers?: number;
   readonly order?: 'sequential' | 'random';
   readonly seconds: number;
+  /** colliding: as an attacker would choose them; see bench/native/colliding.h. */
+  readonly sources?: 'plain' | 'colliding';
   /** Samples once more as long, to tell in which stage the time went; one worker only. */
   readonly stages?: 'yes' | 'no';
   /** Takes the packets from here instead of making them. */
@@ -41,7 +43,7 @@ export function datapathRound(wanted: DatapathRun): Promise<DatapathRound> {
 
 /** The bare work of an encapsulation; see bench/native/floor_bench.cpp. */
 export function floorRound(
-  wanted: Omit<DatapathRun, 'case' | 'workers' | 'stages'>,
+  wanted: Omit<DatapathRun, 'case' | 'workers' | 'stages' | 'sources'>,
 ): Promise<DatapathRound> {
   return oneRound('floor_bench', { ...wanted });
 }

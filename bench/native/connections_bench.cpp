@@ -51,7 +51,7 @@ class Connections {
 
   // Every connection's first packet. Returns the median cycles per packet.
   double commit() {
-    lab_.replay(input_frames(InputKind::Inner, flows_, InputOrder::Sequential));
+    lab_.replay(input_frames({InputKind::Inner, flows_}));
     const uint64_t before = resident_bytes();
     pass(policy_packets);
     const uint64_t asked = lab_.asked(0);
@@ -70,7 +70,7 @@ class Connections {
   // An answer to each, and one more packet: both directions of all are in use.
   void use() {
     for (const InputKind kind : {InputKind::Replies, InputKind::Inner}) {
-      const std::vector<Frame> frames = input_frames(kind, flows_, InputOrder::Sequential);
+      const std::vector<Frame> frames = input_frames({kind, flows_});
       if (kind == InputKind::Replies)
         lab_.replay_back(frames);
       else

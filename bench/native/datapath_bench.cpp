@@ -3,15 +3,15 @@
 //
 //   datapath_bench --case CASE [--flows N] [--burst B] [--workers W] [--rounds R] [--seconds S]
 //                  [--order sequential|random] [--pcap FILE] [--write-pcap FILE]
-//                  [--stages no|yes]
+//                  [--stages no|yes] [--sources plain|colliding]
 //
 // CASE is encap, encap-stateful, decap or decap-stateful. "cycles" is the median over the round's
 // samples of TSC cycles per packet, each of at least 256 packets in bursts of B; "mpps" is what
 // that makes of all workers together. Without --pcap the packets are those of input.h;
 // --write-pcap writes them for other programs and ends. --stages (one worker only) lets as much
 // time again pass under a sampling timer, and shares the round's cycles out by it
-// (stage_profile.h). A round in which a packet was dropped, asked about or not sent is an error,
-// not a figure.
+// (stage_profile.h). With colliding sources all flows have one CRC32C (colliding.h). A round in
+// which a packet was dropped, asked about or not sent is an error, not a figure.
 //
 // What a good answer would be, on a core at about 2.6 GHz TSC: floor_bench does the bare work of
 // an encap in about 30 cycles up to 10,000 flows and 54 to 89 at 1,000,000.
@@ -46,6 +46,7 @@ struct Wanted {
   uint32_t rounds = 1;
   double seconds = 1;
   bool stages = false;
+  bool colliding = false;
   InputOrder order = InputOrder::Sequential;
   std::string pcap;
   std::string write_pcap;
@@ -74,6 +75,7 @@ Wanted wanted_of(Options options) {
   wanted.rounds = options.number("--rounds", 5, 1000);
   wanted.seconds = options.seconds(1);
   if (options.choice("--order", {"sequential", "random"}) == 1) wanted.order = InputOrder::Random;
+  wanted.colliding = options.choice("--sources", {"plain", "colliding"}) == 1;
   wanted.stages = options.choice("--stages", {"no", "yes"}) == 1;
   wanted.pcap = options.text("--pcap", "");
   wanted.write_pcap = options.text("--write-pcap", "");
@@ -193,9 +195,9 @@ void print_round(const Wanted& wanted, uint32_t number, const std::vector<Round>
 
 void run(Wanted wanted) {
   const InputKind kind = wanted.lab.decap ? InputKind::Vxlan : InputKind::Inner;
-  const std::vector<Frame> frames = wanted.pcap.empty()
-                                        ? input_frames(kind, wanted.lab.flows, wanted.order)
-                                        : read_capture(wanted.pcap);
+  const std::vector<Frame> frames =
+      wanted.pcap.empty() ? input_frames({kind, wanted.lab.flows, wanted.order, wanted.colliding})
+                          : read_capture(wanted.pcap);
   if (!wanted.write_pcap.empty()) return write_capture(wanted.write_pcap, frames);
   wanted.lab.flows = static_cast<uint32_t>(frames.size());
   if (wanted.stages && wanted.lab.workers != 1)

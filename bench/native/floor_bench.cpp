@@ -282,9 +282,9 @@ double measure(Floor& floor, const Wanted& wanted) {
 }
 
 void run(const Wanted& wanted) {
-  const std::vector<Frame> frames = wanted.pcap.empty()
-                                        ? input_frames(InputKind::Inner, wanted.flows, wanted.order)
-                                        : read_capture(wanted.pcap);
+  const std::vector<Frame> frames =
+      wanted.pcap.empty() ? input_frames({InputKind::Inner, wanted.flows, wanted.order})
+                          : read_capture(wanted.pcap);
   pin_thread(0, allowed_cpus());
   Floor floor(frames, wanted.burst);
   for (size_t breath = 0; breath < 2 * frames.size() / wanted.burst + 256; breath++)

@@ -9,6 +9,7 @@
 
 #include "base/be.h"
 #include "base/error.h"
+#include "bench/native/colliding.h"
 #include "packet/checksum.h"
 #include "port/pcap_file.h"
 
@@ -27,7 +28,13 @@ constexpr uint32_t address_count = 60000;
 constexpr uint16_t vxlan_port = 4789;
 constexpr uint64_t random_seed = 1;
 
-uint16_t source_port(uint32_t flow) { return static_cast<uint16_t>(1024 + flow / address_count); }
+std::vector<Source> plain_sources(uint32_t count) {
+  std::vector<Source> sources;
+  for (uint32_t flow = 0; flow < count; flow++)
+    sources.push_back(
+        {0x0a000001 + flow % address_count, static_cast<uint16_t>(1024 + flow / address_count)});
+  return sources;
+}
 
 void put_ethernet(uint8_t* at, const uint8_t (&macs)[12]) {
   memcpy(at, macs, sizeof macs);
@@ -59,25 +66,25 @@ void put_datagram(uint8_t* ip, const Datagram& from) {
   store_be16(udp + 4, be16(udp_length));
 }
 
-void put_inner(uint8_t* at, uint32_t flow) {
+void put_inner(uint8_t* at, uint32_t flow, const Source& source) {
   constexpr uint8_t macs[12] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1};
   put_ethernet(at, macs);
-  put_datagram(at + ethernet_bytes, {.source = 0x0a000001 + flow % address_count,
+  put_datagram(at + ethernet_bytes, {.source = source.address,
                                      .target = 0x0a010002,
-                                     .source_port = source_port(flow),
+                                     .source_port = source.port,
                                      .target_port = input_udp_port,
                                      .id = static_cast<uint16_t>(flow),
                                      .flags = 0,
                                      .payload = inner_payload});
 }
 
-void put_reply(uint8_t* at, uint32_t flow) {
+void put_reply(uint8_t* at, uint32_t flow, const Source& source) {
   constexpr uint8_t macs[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
   put_ethernet(at, macs);
   put_datagram(at + ethernet_bytes, {.source = 0x0a010002,
-                                     .target = 0x0a000001 + flow % address_count,
+                                     .target = source.address,
                                      .source_port = input_udp_port,
-                                     .target_port = source_port(flow),
+                                     .target_port = source.port,
                                      .id = static_cast<uint16_t>(flow),
                                      .flags = 0,
                                      .payload = inner_payload});
@@ -100,29 +107,30 @@ void put_outer(uint8_t* at, uint32_t flow) {
   store_be32(vxlan + 4, be32(input_vni << 8));
 }
 
-}  // namespace
-
-Frame input_frame(InputKind kind, uint32_t flow) {
+Frame frame_of(InputKind kind, uint32_t flow, const Source& source) {
   const uint32_t before = kind == InputKind::Inner ? 0 : outer_bytes;
   Frame frame(before + inner_bytes, 0);
   if (before != 0) put_outer(frame.data(), flow);
   if (kind == InputKind::Replies)
-    put_reply(frame.data() + before, flow);
+    put_reply(frame.data() + before, flow, source);
   else
-    put_inner(frame.data() + before, flow);
+    put_inner(frame.data() + before, flow, source);
   return frame;
 }
 
-std::vector<Frame> input_frames(InputKind kind, uint32_t flows, InputOrder order) {
-  std::vector<uint32_t> numbers(flows);
-  for (uint32_t i = 0; i < flows; i++) numbers[i] = i;
+}  // namespace
+
+std::vector<Frame> input_frames(const Input& input) {
+  const std::vector<Source> sources =
+      input.colliding ? colliding_sources(input.flows) : plain_sources(input.flows);
+  std::vector<Frame> frames;
+  frames.reserve(input.flows);
+  for (uint32_t flow = 0; flow < input.flows; flow++)
+    frames.push_back(frame_of(input.kind, flow, sources[flow]));
   std::mt19937_64 random(random_seed);
   // Fisher-Yates by hand: std::shuffle may differ between libraries.
-  for (uint32_t i = flows; order == InputOrder::Random && i > 1; i--)
-    std::swap(numbers[i - 1], numbers[random() % i]);
-  std::vector<Frame> frames;
-  frames.reserve(flows);
-  for (const uint32_t flow : numbers) frames.push_back(input_frame(kind, flow));
+  for (uint32_t i = input.flows; input.order == InputOrder::Random && i > 1; i--)
+    std::swap(frames[i - 1], frames[random() % i]);
   return frames;
 }
 

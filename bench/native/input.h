@@ -24,13 +24,17 @@ enum class InputKind {
 
 using Frame = std::vector<uint8_t>;
 
-// The frame of the `flow`-th flow.
-Frame input_frame(InputKind kind, uint32_t flow);
-
 enum class InputOrder { Sequential, Random };
 
-// Each of `flows` flows once. Random order is the same in every run.
-std::vector<Frame> input_frames(InputKind kind, uint32_t flows, InputOrder order);
+struct Input {
+  InputKind kind = InputKind::Inner;
+  uint32_t flows = 1;
+  InputOrder order = InputOrder::Sequential;
+  bool colliding = false;  // sources as an attacker would choose them (colliding.h)
+};
+
+// A frame of each flow. Random order is the same in every run.
+std::vector<Frame> input_frames(const Input& input);
 
 // Writes them as a capture file; throws Error when that fails.
 void write_capture(const std::string& path, const std::vector<Frame>& frames);
