@@ -35,12 +35,21 @@ constexpr uint32_t inline_action_words_max = 18;  // a one-shot verdict inside a
 constexpr uint32_t ring_bytes_default = 4u << 20;  // one upcall ring; > 32 superpackets
 constexpr uint32_t command_ring_bytes = 1u << 20;
 constexpr uint32_t event_ring_bytes = 1u << 20;
-constexpr uint32_t pending_keys_max = 4096;     // keys with an upcall under way, per worker
+constexpr uint32_t pending_keys_max = 16384;    // keys with an upcall under way, per worker
 // Packets of one key that may wait for its verdict: four superpackets of UDP, split into 64 each.
 // At 1500 bytes they fill 0.4 MiB of the ring, less than the quarter that one port may hold.
 constexpr uint32_t followers_per_key_max = 256;
-constexpr uint32_t upcall_port_rate = 20000;     // records a second of one port while ports compete
-constexpr uint32_t upcall_port_burst = 1024;     // records that a port may ask at once then
+// Records of one asker (upcall_shares.h) that may wait for their answers, alone and while others
+// ask as well: some milliseconds of a busy slow path, and a fifth of one.
+constexpr uint32_t upcall_alone_max = 1024;
+constexpr uint32_t upcall_competing_max = 64;
+constexpr uint32_t upcall_port_rate = 20000;     // records a second of one asker beyond those
+constexpr uint32_t upcall_port_burst = 4096;     // of them at once
+constexpr uint32_t asker_max = 4096;             // port_max ports, and the others by hash
+// Denials within a second, and almost nothing else, after which questions are not asked for a
+// while: a scan then costs the slow path some ten thousand answers a second.
+constexpr uint32_t coarse_drop_after = 1024;
+constexpr uint64_t coarse_drop_ns = 100'000'000;
 constexpr uint32_t subtable_max = 128;          // distinct megaflow masks per worker
 
 }  // namespace vtep

@@ -18,17 +18,6 @@ constexpr uint32_t record_size(uint32_t packet_bytes) noexcept {
          ~(record_align - 1);
 }
 
-uint32_t hash_key(const FlowKey& key, uint16_t reason) noexcept {
-  uint64_t words[flow_key_words];
-  memcpy(words, &key, sizeof words);
-  uint64_t mixed = reason + 0x9e3779b97f4a7c15u;
-  for (uint64_t word : words) {
-    mixed = (mixed ^ word) * 0xff51afd7ed558ccdu;
-    mixed ^= mixed >> 32;
-  }
-  return static_cast<uint32_t>(mixed);
-}
-
 UpcallRecord describe(const UpcallPacket& upcall, uint32_t bytes, RecordKind kind) noexcept {
   UpcallRecord record{};
   record.record_bytes = bytes;
@@ -52,13 +41,14 @@ UpcallRecord describe(const UpcallPacket& upcall, uint32_t bytes, RecordKind kin
 
 }  // namespace
 
-UpcallRing::UpcallRing(const RingView& ring)
+UpcallRing::UpcallRing(const RingView& ring, const HashSecret& secret)
     : ring_(ring),
       outstanding_mask_(std::bit_ceil(ring.capacity / record_size(0)) - 1),
       outstanding_(outstanding_mask_ + 1, "outstanding upcalls"),
       pending_(pending_keys_max, "pending keys"),
       buckets_(bucket_count, "pending keys"),
-      shares_(port_max, "upcall shares") {}
+      shares_(secret),
+      secret_(secret) {}
 
 UpcallResult UpcallRing::fill(const UpcallPacket& upcall, DropReason& why) noexcept {
   const uint32_t bytes = record_size(upcall.packet.length);
@@ -66,17 +56,19 @@ UpcallResult UpcallRing::fill(const UpcallPacket& upcall, DropReason& why) noexc
     why = DropReason::UpcallTooLong;
     return UpcallResult::Refused;
   }
-  const auto bucket =
-      static_cast<uint16_t>(hash_key(upcall.key, upcall.reason) & (bucket_count - 1));
+  const auto bucket = static_cast<uint16_t>((hash_whole_key(upcall.key, secret_) ^ upcall.reason) &
+                                            (bucket_count - 1));
   PendingKey* pending = find_pending(bucket, upcall);
   if (pending != nullptr && upcall.reason != 0) return UpcallResult::AlreadyAsked;
-  const bool full_of_keys =
-      pending == nullptr && free_pending_ == 0 && pending_used_ == pending_keys_max;
-  if (full_of_keys || (pending != nullptr && pending->followers == followers_per_key_max)) {
+  const UpcallCost cost{bytes, pending == nullptr ? 1u : 0u};
+  const UpcallCost free{ring_.capacity - used(), pending_keys_max - pending_count_};
+  if (free.keys < cost.keys ||
+      (pending != nullptr && pending->followers == followers_per_key_max)) {
     why = DropReason::UpcallPending;
     return UpcallResult::Refused;
   }
-  if (!within_share(upcall.key.in_port, bytes, upcall.now_ns)) {
+  const uint16_t asker = shares_.asker_of(upcall.key);
+  if (!shares_.admit(asker, cost, free, upcall.now_ns)) {
     why = DropReason::UpcallPortLimit;
     return UpcallResult::Refused;
   }
@@ -90,7 +82,7 @@ UpcallResult UpcallRing::fill(const UpcallPacket& upcall, DropReason& why) noexc
   memcpy(place, &record, sizeof record);
   memcpy(place + sizeof record, upcall.packet.data, upcall.packet.length);
   if (pending != nullptr) pending->followers++;
-  remember(upcall, bytes, pending == nullptr ? add_pending(bucket, upcall) : uint16_t{0});
+  remember(upcall, asker, cost, pending == nullptr ? add_pending(bucket, upcall) : uint16_t{0});
   return pending == nullptr ? UpcallResult::Asked : UpcallResult::Follows;
 }
 
@@ -118,9 +110,7 @@ const Outstanding* UpcallRing::answered(const UpcallRecord*& record) noexcept {
 void UpcallRing::take_back() noexcept {
   const Outstanding& oldest = outstanding_[first_ & outstanding_mask_];
   if (oldest.pending != 0) forget_pending(oldest.pending);
-  Share& share = shares_[oldest.in_port];
-  share.held_bytes -= oldest.record_bytes;
-  if (share.held_bytes == 0) holders_--;
+  shares_.give_back(oldest.asker, {oldest.record_bytes, oldest.pending != 0 ? 1u : 0u});
   consumed_ = oldest.start + oldest.record_bytes;
   first_++;
   count_--;
@@ -142,28 +132,6 @@ void UpcallRing::set_sleeping(bool sleeping) noexcept {
   ring_.header->sleeping.value.store(sleeping ? 1 : 0, std::memory_order_relaxed);
 }
 
-bool UpcallRing::within_share(uint32_t port, uint32_t bytes, uint64_t now_ns) noexcept {
-  Share& share = shares_[port];
-  const uint32_t free_bytes = ring_.capacity - used();
-  if (share.held_bytes + bytes > free_bytes / 2 && share.held_bytes != 0) return false;
-  const bool competes = holders_ > (share.held_bytes == 0 ? 0u : 1u);
-  if (!competes) {
-    share.tokens = upcall_port_burst;
-    share.refilled_ns = now_ns;
-    return true;
-  }
-  const uint64_t earned =
-      std::min<uint64_t>((now_ns - share.refilled_ns) / (1000000000u / upcall_port_rate),
-                         upcall_port_burst);
-  if (earned > 0) {
-    share.tokens = std::min(share.tokens + static_cast<uint32_t>(earned), upcall_port_burst);
-    share.refilled_ns = now_ns;
-  }
-  if (share.tokens == 0) return false;
-  share.tokens--;
-  return true;
-}
-
 UpcallRing::PendingKey* UpcallRing::find_pending(uint16_t bucket,
                                                  const UpcallPacket& upcall) noexcept {
   for (uint16_t number = buckets_[bucket]; number != 0; number = pending_[number - 1u].next) {
@@ -179,6 +147,7 @@ uint16_t UpcallRing::add_pending(uint16_t bucket, const UpcallPacket& upcall) no
     free_pending_ = pending_[number - 1u].next;
   else
     number = ++pending_used_;
+  pending_count_++;
   pending_[number - 1u] = {upcall.key, upcall.reason, 0, buckets_[bucket], bucket};
   buckets_[bucket] = number;
   return number;
@@ -191,6 +160,7 @@ void UpcallRing::forget_pending(uint16_t number) noexcept {
   *link = pending.next;
   pending.next = free_pending_;
   free_pending_ = number;
+  pending_count_--;
 }
 
 // Room for a record in one piece; what is left before the ring's end becomes a pad record.
@@ -208,11 +178,13 @@ uint8_t* UpcallRing::reserve(uint32_t bytes) noexcept {
   return place;
 }
 
-void UpcallRing::remember(const UpcallPacket& upcall, uint32_t bytes, uint16_t pending) noexcept {
+void UpcallRing::remember(const UpcallPacket& upcall, uint16_t asker, UpcallCost cost,
+                          uint16_t pending) noexcept {
   Outstanding& record = outstanding_[(first_ + count_++) & outstanding_mask_];
   record = {};
-  record.start = produced_ - bytes;
-  record.record_bytes = bytes;
+  record.start = produced_ - cost.bytes;
+  record.record_bytes = cost.bytes;
+  record.asker = asker;
   record.packet_bytes = upcall.packet.length;
   record.in_port = upcall.key.in_port;
   record.tunnel_id = upcall.key.tunnel_id;
@@ -225,9 +197,7 @@ void UpcallRing::remember(const UpcallPacket& upcall, uint32_t bytes, uint16_t p
   record.outer_tos = upcall.info.outer_tos;
   record.copy = upcall.reason != 0 ? 1 : 0;
   record.tries = upcall.tries;
-  Share& share = shares_[record.in_port];
-  if (share.held_bytes == 0) holders_++;
-  share.held_bytes += bytes;
+  shares_.take(asker, cost);
 }
 
 }  // namespace vtep

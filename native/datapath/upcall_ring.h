@@ -28,10 +28,7 @@
 // reason, so that a flow with an Upcall action asks once at a time; they have no followers, and
 // their verdict may install a flow or run inline actions, but never drops the packet that went on.
 //
-// Shares. A port may hold half as many bytes as are free (dynamic threshold): one port alone fills
-// a third of the ring, two ports a quarter each, and a newcomer always finds room. While ports
-// compete, each is also held to upcall_port_rate records a second, so that a scan on one port does
-// not delay the others.
+// Shares. What one asker may hold is said in upcall_shares.h.
 //
 // Trust. What the other process may write is copied, then checked. Sizes, places, ports and
 // offloads of records are kept here, in private memory; `answered` counts only when it lies
@@ -52,6 +49,7 @@
 #include "datapath/layout.h"
 #include "datapath/lazy_array.h"
 #include "datapath/region.h"
+#include "datapath/upcall_shares.h"
 #include "flow/flow_key.h"
 #include "flow/parse.h"
 #include "packet/packet.h"
@@ -63,18 +61,19 @@ struct Outstanding {
   uint32_t start = 0;         // cursor of its first byte
   uint32_t record_bytes = 0;  // whole record
   uint32_t packet_bytes = 0;  // of the packet in it
-  uint32_t in_port = 0;       // whose share it counts against
+  uint32_t in_port = 0;       // a key field, as the next ones are
   uint32_t tunnel_id = 0;     // key fields that the packet's bytes do not tell any more
   uint32_t tunnel_port = 0;
   uint16_t tunnel_src = 0;
   uint16_t pending = 0;       // its key among the pending ones: index + 1; 0: none
+  uint16_t asker = 0;         // whose share it counts against
   uint32_t outer_bytes = 0;   // PacketInfo
   Offload offload;
   uint8_t ct_state = 0;
   uint8_t outer_tos = 0;      // PacketInfo
   uint8_t copy = 0;           // 1: an action made it; the packet itself went on
   uint8_t tries = 0;          // times that this packet was answered with Retry
-  uint32_t unused[5] = {};    // fills the cache line
+  uint32_t unused[4] = {};    // fills the cache line
 };
 static_assert(sizeof(Outstanding) == 64);
 
@@ -93,7 +92,7 @@ enum class UpcallResult : uint8_t { Asked, Follows, AlreadyAsked, Refused };
 class UpcallRing {
  public:
   // Takes over where `ring` is: both cursors zero at start. `ring` outlives this.
-  explicit UpcallRing(const RingView& ring);
+  UpcallRing(const RingView& ring, const HashSecret& secret);
   UpcallRing(const UpcallRing&) = delete;
   UpcallRing& operator=(const UpcallRing&) = delete;
 
@@ -113,8 +112,8 @@ class UpcallRing {
   // Whether answered() would return something; for the decision to sleep.
   bool has_answers() const noexcept;
   void set_sleeping(bool sleeping) noexcept;
-  // Bytes that a port holds now.
-  uint32_t held_bytes(uint32_t port) const noexcept { return shares_[port].held_bytes; }
+  // Bytes that a port without VLANs and tunnels holds now.
+  uint32_t held_bytes(uint16_t port) const noexcept { return shares_.held_bytes(port); }
 
  private:
   struct PendingKey {
@@ -124,18 +123,12 @@ class UpcallRing {
     uint16_t next;       // in its bucket or the free list: index + 1; 0: last
     uint16_t bucket;     // where it is chained
   };
-  struct Share {
-    uint32_t held_bytes;   // of records not yet taken back
-    uint32_t tokens;       // records that the port may ask now
-    uint64_t refilled_ns;  // when tokens were counted last
-  };
-
-  bool within_share(uint32_t port, uint32_t bytes, uint64_t now_ns) noexcept;
   PendingKey* find_pending(uint16_t bucket, const UpcallPacket& upcall) noexcept;
   uint16_t add_pending(uint16_t bucket, const UpcallPacket& upcall) noexcept;
   void forget_pending(uint16_t number) noexcept;
   uint8_t* reserve(uint32_t bytes) noexcept;
-  void remember(const UpcallPacket& upcall, uint32_t bytes, uint16_t pending) noexcept;
+  void remember(const UpcallPacket& upcall, uint16_t asker, UpcallCost cost,
+                uint16_t pending) noexcept;
   uint32_t used() const noexcept { return produced_ - consumed_; }
 
   static constexpr uint32_t bucket_count = 2 * pending_keys_max;  // a power of two
@@ -144,17 +137,18 @@ class UpcallRing {
   uint32_t produced_ = 0;          // private: what publish() will store
   uint32_t published_ = 0;         // what was stored last
   uint32_t consumed_ = 0;          // private: what release() will store
-  uint32_t holders_ = 0;           // ports that hold records now
   uint64_t rung_ns_ = 0;           // when the doorbell was rung last
   uint32_t first_ = 0;             // oldest of outstanding_
   uint32_t count_ = 0;             // of outstanding_ in use
   uint32_t outstanding_mask_;      // slots of outstanding_, minus one
   uint16_t free_pending_ = 0;      // head of the free list: index + 1
   uint16_t pending_used_ = 0;      // entries of pending_ ever taken
+  uint32_t pending_count_ = 0;     // in use
   LazyArray<Outstanding> outstanding_;
   LazyArray<PendingKey> pending_;  // [pending_keys_max]
   LazyArray<uint16_t> buckets_;    // first of each bucket: index + 1; 0: empty
-  LazyArray<Share> shares_;        // [port_max]
+  UpcallShares shares_;
+  HashSecret secret_;
 };
 
 }  // namespace vtep

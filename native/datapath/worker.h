@@ -21,6 +21,7 @@
 #include "action/meter.h"
 #include "action/straight.h"
 #include "base/fd.h"
+#include "datapath/coarse_drops.h"
 #include "datapath/command_ring.h"
 #include "datapath/connections.h"
 #include "datapath/event_ring.h"
@@ -200,6 +201,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   LazyArray<InstalledFlow> flows_;  // [flow_max]
   LazyArray<MeterState> meters_;    // [meter_max]
   UpcallRing upcalls_;
+  CoarseDrops coarse_drops_;
   CommandRing commands_;
   EventRing events_;
   ExecuteContext context_;

@@ -16,6 +16,10 @@ namespace {
 // A packet that is answered with Retry and still matches nothing is asked again this many times.
 constexpr uint8_t tries_max = 3;
 
+bool denies(const ActionProgram& program) noexcept {
+  return program.count == 0 || action_op(program.words[0]) == Op::Drop;
+}
+
 }  // namespace
 
 // Sends up what no flow knows and takes it out of the batch.
@@ -44,6 +48,7 @@ void Worker::ask(Batch& batch) noexcept {
 // The packet is consumed: copied into a record and freed, or dropped.
 void Worker::ask_one(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                      uint8_t tries) noexcept {
+  if (coarse_drops_.drops(key, now_ns_)) return drop(context_, packet, DropReason::UpcallScan);
   DropReason why = DropReason::None;
   const UpcallResult result = upcalls_.fill({packet, key, info, 0, tries, now_ns_}, why);
   if (result == UpcallResult::Refused) return drop(context_, packet, why);
@@ -109,14 +114,17 @@ void Worker::answer(const Outstanding& outstanding, const UpcallRecord& verdict,
   switch (static_cast<VerdictKind>(verdict.verdict_kind)) {
     case VerdictKind::Flow:
       if (outstanding.copy != 0) return frames_.free(packet);
+      coarse_drops_.answered(key, denies(flows_[flow].program), now_ns_);
       return run_flow(flow, packet, key, info);
     case VerdictKind::Once:
+      coarse_drops_.answered(key, false, now_ns_);
       return run_once_actions(verdict, packet, key, info);
     case VerdictKind::Retry:
       if (outstanding.copy != 0) return frames_.free(packet);
       return try_again(outstanding, packet, key, info);
     case VerdictKind::Drop:
       if (outstanding.copy != 0) return frames_.free(packet);
+      coarse_drops_.answered(key, true, now_ns_);
       if (verdict.verdict_reason == 0 || verdict.verdict_reason >= drop_reason_count)
         return drop(context_, packet, DropReason::BadVerdict);
       return drop(context_, packet, static_cast<DropReason>(verdict.verdict_reason));

@@ -140,6 +140,12 @@ const table = [
   ],
   ['ConnectionInvalid', 'connection_invalid', 'the packet fits no connection in its state'],
   ['TranslateLimit', 'translate_limit', 'the pipeline gave up after too many steps'],
+  // The way to the slow path, since coarse drops.
+  [
+    'UpcallScan',
+    'upcall_scan',
+    'its sender asked about a thousand new flows that were denied: no more is asked for a moment',
+  ],
 ] as const;
 
 export type DropReasonSymbol = (typeof table)[number][0];

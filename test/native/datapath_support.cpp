@@ -95,12 +95,16 @@ UpcallRecord* FakeSlowPath::record_at(uint32_t worker, uint32_t offset) {
   return reinterpret_cast<UpcallRecord*>(ring.bytes + (offset & (ring.capacity - 1)));
 }
 
-uint32_t FakeSlowPath::answer(const std::function<Decision(const UpcallRecord&)>& decide) {
+uint32_t FakeSlowPath::answer(const std::function<Decision(const UpcallRecord&)>& decide,
+                              uint32_t records_max) {
   uint32_t answered = 0;
   for (uint32_t worker = 0; worker < ends_.size(); worker++) {
+    const uint32_t answered_most =
+        records_max < ~0u - answered ? answered + records_max : ~0u;
     const uint32_t waiting = ends_[worker].take_upcalls();
     const uint32_t start = ends_[worker].upcall_offset();
-    for (uint32_t at = 0; at < waiting;) {
+    uint32_t at = 0;
+    while (at < waiting && answered < answered_most) {
       UpcallRecord& record = *record_at(worker, start + at);
       at += record.record_bytes;
       if (record.kind == static_cast<uint32_t>(RecordKind::Pad)) continue;
@@ -120,7 +124,7 @@ uint32_t FakeSlowPath::answer(const std::function<Decision(const UpcallRecord&)>
       if (decision.actions.size() <= inline_action_words_max)
         std::copy(decision.actions.begin(), decision.actions.end(), record.inline_actions);
     }
-    ends_[worker].give_verdicts(waiting);
+    ends_[worker].give_verdicts(at);
   }
   return answered;
 }

@@ -43,8 +43,9 @@ class FakeSlowPath {
   explicit FakeSlowPath(Datapath& datapath);
 
   // Answers what waits, asking `decide` for each Upcall; followers get Retry. Returns how many
-  // records it answered.
-  uint32_t answer(const std::function<Decision(const UpcallRecord&)>& decide);
+  // records it answered: at most `records_max` of each worker.
+  uint32_t answer(const std::function<Decision(const UpcallRecord&)>& decide,
+                  uint32_t records_max = ~0u);
   // Writes a slot with a full in_port + eth_dst + ip mask; returns its number.
   uint32_t write_flow(const FlowKey& key, const FlowMask& mask,
                       const std::vector<uint32_t>& actions);

@@ -14,7 +14,10 @@ namespace {
 
 class UpcallRingTest : public testing::Test {
  protected:
-  UpcallRingTest() : region(config()), ring(region.view().upcalls(0)), ends(region.view(), 0, -1) {}
+  UpcallRingTest()
+      : region(config()),
+        ring(region.view().upcalls(0), HashSecret::from_seed(1)),
+        ends(region.view(), 0, -1) {}
 
   static DatapathConfig config() {
     DatapathConfig config;
@@ -87,25 +90,6 @@ TEST_F(UpcallRingTest, OnePortAloneFillsAThirdAndASecondPortStillFindsRoom) {
   for (uint32_t port = 3; port < 20; port++) EXPECT_EQ(fill(port, ++flow), UpcallResult::Asked);
 }
 
-TEST_F(UpcallRingTest, CompetingPortIsHeldToItsRateAndEarnsMoreWithTime) {
-  EXPECT_EQ(fill(1, 1), UpcallResult::Asked);
-  uint32_t flow = 1;
-  uint32_t asked = 0;
-  for (uint32_t i = 0; i < 2 * upcall_port_burst; i++) {
-    if (fill(2, ++flow, 14) != UpcallResult::Asked) break;
-    asked++;
-    if (asked % 32 == 0) round_trip(), fill(1, ++flow);
-  }
-  EXPECT_LE(asked, upcall_port_burst + 1);
-  EXPECT_EQ(why, DropReason::UpcallPortLimit);
-  now_ns += 1000000;  // 1 ms: 20 records more
-  round_trip();
-  fill(1, ++flow);
-  asked = 0;
-  while (fill(2, ++flow, 14) == UpcallResult::Asked && asked < 100) asked++;
-  EXPECT_NEAR(asked, upcall_port_rate / 1000.0, 2);
-}
-
 TEST_F(UpcallRingTest, SameKeyFollowsAndIsForgottenWithItsVerdict) {
   EXPECT_EQ(fill(1, 1), UpcallResult::Asked);
   EXPECT_EQ(fill(1, 1), UpcallResult::Follows);
@@ -116,27 +100,36 @@ TEST_F(UpcallRingTest, SameKeyFollowsAndIsForgottenWithItsVerdict) {
   EXPECT_EQ(fill(1, 1), UpcallResult::Asked);
 }
 
-TEST_F(UpcallRingTest, PendingKeysAreBounded) {
+TEST_F(UpcallRingTest, PendingKeysAreBoundedAndSharedLikeBytes) {
   DatapathConfig large = config();
-  large.upcall_ring_bytes = 16u << 20;
+  large.upcall_ring_bytes = 64u << 20;
   Region other(large);
-  UpcallRing wide(other.view().upcalls(0));
+  UpcallRing wide(other.view().upcalls(0), HashSecret::from_seed(1));
   std::vector<uint8_t> frame(14);
   Packet packet;
   packet.data = frame.data();
   packet.length = 14;
   DropReason reason = DropReason::None;
-  for (uint32_t flow = 0; flow < pending_keys_max; flow++) {
-    FlowKey key{};
-    key.in_port = 1;
-    key.tunnel_port = flow;
-    ASSERT_EQ(wide.fill({packet, key, {}, 0, 0, now_ns}, reason), UpcallResult::Asked);
-  }
-  FlowKey key{};
-  key.in_port = 1;
-  key.tunnel_port = pending_keys_max;
-  EXPECT_EQ(wide.fill({packet, key, {}, 0, 0, now_ns}, reason), UpcallResult::Refused);
+  uint32_t flow = 0;
+  const auto ask_until_refused = [&](uint32_t port) {
+    const uint32_t first = flow;
+    for (;; flow++) {
+      FlowKey key{};
+      key.in_port = port;
+      key.tunnel_port = flow;
+      // So slowly that tokens do not count here.
+      now_ns += 1000000;
+      if (wide.fill({packet, key, {}, 0, 0, now_ns}, reason) != UpcallResult::Asked) break;
+    }
+    return flow - first;
+  };
+  EXPECT_NEAR(ask_until_refused(1), pending_keys_max / 3, 2);
+  EXPECT_EQ(reason, DropReason::UpcallPortLimit);
+  EXPECT_NEAR(ask_until_refused(2), pending_keys_max * 2 / 9, 2);
+  for (uint32_t port = 3; port < 900 && reason == DropReason::UpcallPortLimit; port++)
+    EXPECT_GT(ask_until_refused(port), 0u);
   EXPECT_EQ(reason, DropReason::UpcallPending);
+  EXPECT_EQ(flow, pending_keys_max);
 }
 
 TEST_F(UpcallRingTest, PacketTooLongForARecordIsRefusedByName) {

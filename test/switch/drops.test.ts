@@ -48,6 +48,15 @@ const frameFrom = (last: number, dst: number, bytes = 20, srcPort = 1024) =>
     .payload(bytes)
     .build();
 
+/** Frames of so many senders that are not the port's. */
+const spoofed = (count: number) =>
+  Array.from({ length: count }, (_, number) =>
+    eth({ src: `02:00:00:77:${hex(number >> 8)}:${hex(number & 0xff)}`, dst: mac(3) })
+      .ip()
+      .build(),
+  );
+const hex = (byte: number) => byte.toString(16).padStart(2, '0');
+
 describe('the way to the slow path', () => {
   test('one new flow has so many packets waiting, and no more: upcall_pending', () => {
     const one = model();
@@ -82,6 +91,18 @@ describe('the way to the slow path', () => {
     one.settle();
     // Another port was heard all the same.
     expect(one.collect().some(({ frame }) => frame[11] === 4)).toBe(true);
+  });
+
+  test('a port whose questions are all denied is not heard for a moment: upcall_scan', () => {
+    const one = model();
+    const frames = spoofed(8 * 1110);
+    // The moment is 100 ms, and the machine may be away for longer than that: another scan, then.
+    while (one.drops().upcall_scan === undefined && frames.length > 0) {
+      one.sendAll('p1', frames.splice(0, 1100));
+      one.sendAll('p1', frames.splice(0, 10));
+    }
+    expect(one.drops().upcall_scan).toBeGreaterThan(0);
+    expect(one.fate('p4', frameFrom(4, 3))).toBe('p3');
   });
 
   test('a packet that is longer than a record may be is named: upcall_too_long', () => {
@@ -119,19 +140,14 @@ describe('the way to the slow path', () => {
 
   test('with a full flow table packets still pass, each by a verdict of its own', () => {
     const one = model({ flowMax: 64 });
-    for (let last = 0; last < 200; last += 1) {
-      const src = `02:00:00:00:77:${last.toString(16).padStart(2, '0')}`;
-      one.send(
-        'p1',
-        eth({ src, dst: mac(3) })
-          .ip()
-          .build(),
-      );
-    }
+    // One port leaves a third to others, the next one a third of that.
+    one.sendAll('p1', spoofed(200));
+    expect(one.flows()).toHaveLength(42);
+    for (const port of ['p3', 'p4', 'p5']) one.sendAll(port, spoofed(200));
     expect(one.flows()).toHaveLength(63);
-    expect(one.drops()).toEqual({ spoofed_mac: 200 });
-    expect(one.fate('p4', frameFrom(4, 3))).toBe('p3');
-    expect(one.fate('p4', frameFrom(4, 2))).toBe(uplink);
+    expect(one.drops()).toEqual({ spoofed_mac: 800 });
+    expect(one.fate('p6', frameFrom(6, 3))).toBe('p3');
+    expect(one.fate('p6', frameFrom(6, 2))).toBe(uplink);
     expect(one.slowPath.counts.once).toBe(2);
   });
 });
