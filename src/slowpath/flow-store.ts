@@ -6,15 +6,23 @@
 // has done the command to remove it (flow-changes.ts). Slots hold the masked key: translating it
 // gives the verdict again (see translate.ts). A new vtepd finds the live slots and takes them over.
 //
+// Shares. A port, or a network that comes in by an uplink, may have twice as many flows as there
+// are free slots: two thirds of the table alone, two fifths beside another one. So a port that
+// scans leaves room to everybody else; what it asks beyond that is answered for each packet anew.
+//
 // Limits: all memory is allocated in the constructor, about 20 bytes a slot.
 
-import { flowKeyWords } from '../flow/key.ts';
+import { field, flowKeyWords } from '../flow/key.ts';
 import type { Translation } from '../pipeline/translate.ts';
 import { type FlowMemory, flowFree, flowLive, flowSlotWords, flowWord } from './datapath-port.ts';
 
 const unused = 0;
 const linked = 1;
 const leaving = 2;
+
+/** Owners of flows are told apart by a hash, so two of them may have one share. */
+const ownersMax = 4096;
+const sharePerFree = 2;
 
 export class FlowStore {
   readonly memory: FlowMemory;
@@ -26,6 +34,8 @@ export class FlowStore {
   readonly #next: Int32Array;
   /** Unused slots: the first #freeCount entries. */
   readonly #free: Int32Array;
+  /** Slots in use, by owner. */
+  readonly #owned = new Int32Array(ownersMax);
   #freeCount = 0;
   #size = 0;
   #highest = 0;
@@ -60,6 +70,12 @@ export class FlowStore {
   /** Slots in use, those of leaving flows included: 0 to 1. */
   get fill(): number {
     return 1 - this.#freeCount / this.capacity;
+  }
+
+  /** How much of its share the owner of a flow has used: 0 to 1. */
+  crowding(slot: number): number {
+    const owned = this.#owned[owner(this.#words, this.keyAt(slot))]!;
+    return Math.min(1, owned / (sharePerFree * this.#freeCount));
   }
 
   /** True when the slot holds a flow that verdicts may name. */
@@ -115,9 +131,10 @@ export class FlowStore {
     return slot;
   }
 
-  /** Makes a flow of the verdict; 0 when there is no free slot. */
+  /** Makes a flow of the verdict; 0 when there is no free slot, or none for its owner. */
   add(verdict: Translation, nowMs: number): number {
     if (this.#freeCount === 0) return 0;
+    if (this.#owned[owner(verdict.key, 0)]! >= sharePerFree * this.#freeCount) return 0;
     this.#freeCount -= 1;
     const slot = this.#free[this.#freeCount]!;
     const words = this.#words;
@@ -184,6 +201,7 @@ export class FlowStore {
     if (this.#state[slot] !== leaving) throw new Error(`flow ${slot} is not leaving`);
     Atomics.store(this.#words, slot * flowSlotWords + flowWord.state, flowFree);
     this.#state[slot] = unused;
+    this.#owned[owner(this.#words, this.keyAt(slot))]! -= 1;
     this.#free[this.#freeCount] = slot;
     this.#freeCount += 1;
   }
@@ -205,6 +223,7 @@ export class FlowStore {
     this.#next[slot] = this.#heads[bucket]!;
     this.#heads[bucket] = slot;
     this.#state[slot] = linked;
+    this.#owned[owner(this.#words, this.keyAt(slot))]! += 1;
     this.#size += 1;
     this.#highest = Math.max(this.#highest, slot);
   }
@@ -237,4 +256,12 @@ export class FlowStore {
     }
     return true;
   }
+}
+
+/** Whose flow it is: every mask has in_port and tunnel_id, so a masked key tells as well. */
+function owner(key: Uint32Array, base: number): number {
+  const inPort = key[base + field.in_port.offset / 4]!;
+  const tunnelId = key[base + field.tunnel_id.offset / 4]!;
+  const mixed = Math.imul(inPort ^ Math.imul(tunnelId, 0x9e3779b1), 0x85ebca6b);
+  return (mixed >>> 8) % ownersMax;
 }

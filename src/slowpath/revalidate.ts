@@ -5,7 +5,7 @@
 // removed in one go. When the new walk looked at bits that the flow left wild, the flow stood for
 // packets that differ now, and what was in those bits is not known: it is removed without a
 // successor, and its packets ask again. Flows without traffic expire, the sooner the fuller the
-// table.
+// table is, or their port's share of it.
 //
 // Work is done in slices: tick() stops when its time is up and goes on there at the next one.
 
@@ -155,7 +155,9 @@ export class Revalidator {
   #visit(slot: number, now: number, timeoutMs: number): void {
     const { store, changes } = this.#parts;
     if (!store.isLinked(slot)) return;
-    if (now - store.usedMs(slot) > timeoutMs) {
+    const idle = now - store.usedMs(slot);
+    const crowded = idle > idleFullMs && idle > idleTimeout(store.crowding(slot));
+    if (idle > timeoutMs || crowded) {
       this.counts.expired += 1;
       changes.retire(slot);
     } else if (this.#translating || this.#concerned(slot)) {
@@ -242,7 +244,7 @@ function matchesOf({ family, bytes, prefix }: Cidr): PrefixMatch[] {
   });
 }
 
-/** How long a flow may be idle in a table that is so full (0 to 1). */
+/** How long a flow may be idle in a table, or a share of it, that is so full (0 to 1). */
 export function idleTimeout(fill: number): number {
   if (fill <= crowded) return idleMs;
   const left = Math.max(0, (1 - fill) / (1 - crowded));

@@ -94,11 +94,36 @@ test('a new store finds the live slots and goes on behind their generations', ()
   expect(store.generation(gone)).toBe(2);
 });
 
+test('a port has twice as many flows as there are free slots, and leaves room to another', () => {
+  const store = new FlowStore(new FakeFlowMemory(901));
+  let number = 0;
+  const fill = (port: number): number => {
+    for (let count = 0; ; count += 1) {
+      const out = remote();
+      out.mask.fill(0xffffffff);
+      out.key[0] = port;
+      out.key[10] = number++;
+      const slot = store.add(out, nowMs);
+      if (slot === 0) return count;
+      last = slot;
+    }
+  };
+  let last = 0;
+  expect(fill(1)).toBe(600);
+  expect(store.crowding(last)).toBe(1);
+  expect(fill(2)).toBe(200);
+  store.unlink(last);
+  store.free(last);
+  expect(store.crowding(1)).toBe(1);
+  expect([fill(1), fill(2)]).toEqual([0, 1]);
+});
+
 test('thousands of flows come and go through the chains', () => {
   const store = new FlowStore(new FakeFlowMemory(4096));
   const verdict = (number: number) => {
     const out = remote();
     out.mask.fill(0xffffffff);
+    out.key[0] = number % 64;
     out.key[10] = number;
     return out;
   };
