@@ -37,6 +37,8 @@
 //   Upcall           1      reason     a copy to the slow path (UpcallReason), then goes on
 //   Drop             1      reason     DropReason; ends the program
 //   CtCommit         2      -          zone; commits the packet's connection, both directions
+//   Reject           1      -          TCP reset or ICMP port unreachable to the sender; drops with
+//                                      AclReject; ends the program
 //   Sample           3      -          probability as n of 2^32, port number to mirror to
 #pragma once
 
@@ -73,12 +75,13 @@ enum class Op : uint8_t {
   Drop = 22,
   CtCommit = 23,
   Sample = 24,
+  Reject = 25,
   Count
 };
 
 // Words of each op, by number; 0: not an op.
 constexpr uint8_t op_words[static_cast<uint32_t>(Op::Count)] = {
-    0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3};
+    0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1};
 
 constexpr uint32_t action_word(Op op, uint16_t arg = 0) noexcept {
   return static_cast<uint32_t>(op) | uint32_t{op_words[static_cast<uint32_t>(op)]} << 8 |

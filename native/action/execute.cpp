@@ -58,6 +58,7 @@ bool uses_packet(Op op) noexcept {
     case Op::Mirror:
     case Op::Upcall:
     case Op::Drop:
+    case Op::Reject:
     case Op::Sample: return true;
     default: return false;
   }
@@ -162,9 +163,14 @@ Step do_meter(Run& run, uint32_t number) noexcept {
 void answer(Run& run, const IcmpError& error) noexcept {
   static constexpr MeterConfig limit{icmp_errors_per_second, icmp_error_burst, true};
   ExecuteContext& context = run.context;
+  const bool reset =
+      error.kind == IcmpErrorKind::PortUnreachable && run.key.ip_proto == ip_proto_tcp;
+  if (reset && (run.info.tcp_flags & tcp_rst) != 0) return;
   if (!may_answer(run.packet, run.key, run.info)) return;
   if (!meter_pass(limit, context.icmp_bucket, 1, context.now_ns)) return;
-  const Packet made = make_icmp_error(context.frames, run.packet, run.key, run.info, error);
+  const Packet made =
+      reset ? make_tcp_reset(context.frames, run.packet, run.key, run.info)
+            : make_icmp_error(context.frames, run.packet, run.key, run.info, error);
   if (made.frame == no_frame) return count_drop(context, 0, DropReason::NoFrames);
   counter(run, WorkerCounter::IcmpErrors)++;
   output_back(context, run.key, made);
@@ -291,6 +297,9 @@ Step do_action(Run& run, uint32_t at) noexcept {
     case Op::EnforceMtu: return do_enforce_mtu(run, at);
     case Op::Meter: return do_meter(run, words[1]);
     case Op::Drop: return end_with(run, static_cast<DropReason>(arg));
+    case Op::Reject:
+      answer(run, IcmpError{IcmpErrorKind::PortUnreachable});
+      return end_with(run, DropReason::AclReject);
     case Op::Mirror: do_mirror(run, words[1]); break;
     case Op::Sample: do_sample(run, words); break;
     case Op::Upcall:

@@ -15,6 +15,8 @@ namespace {
 constexpr uint8_t error_ttl = 64;
 constexpr uint8_t error_tos = 0xc0;  // internetwork control (RFC 1812 section 4.3.2.5)
 constexpr uint8_t code_fragmentation_needed = 4;
+constexpr uint8_t code_port_unreachable = 3;
+constexpr uint8_t code6_port_unreachable = 4;
 constexpr uint32_t icmp_mtu_offset = 6;    // IPv4: 16 bits (RFC 1191)
 constexpr uint32_t icmpv6_mtu_offset = 4;  // 32 bits
 
@@ -71,26 +73,50 @@ uint8_t* put_ethernet(uint8_t* at, const FlowKey& key) noexcept {
   return at + 2;
 }
 
-// `bytes`: of the ICMP message, header and quote.
-void put_v4(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t bytes) noexcept {
-  uint8_t* icmp = ip + ipv4_header_bytes;
-  memset(ip, 0, ipv4_header_bytes + icmp_header_bytes);
+uint32_t tag_bytes(const FlowKey& key) noexcept {
+  return (tagged(key.vlan_tci) ? vlan_tag_bytes : 0) + (tagged(key.vlan_tci2) ? vlan_tag_bytes : 0);
+}
+
+// A header back to the sender, before `bytes` of the protocol.
+void put_ipv4(uint8_t* ip, const FlowKey& key, uint8_t proto, uint32_t bytes) noexcept {
+  memset(ip, 0, ipv4_header_bytes);
   ip[0] = 0x45;
-  ip[ipv4_tos_offset] = error_tos;
   const uint32_t total = ipv4_header_bytes + bytes;
   store_be16(ip + ipv4_total_length_offset, be16(static_cast<uint16_t>(total)));
   store_be16(ip + ipv4_frag_offset, be16(ipv4_dont_fragment));
   ip[ipv4_ttl_offset] = error_ttl;
-  ip[ipv4_proto_offset] = ip_proto_icmp;
-  store_be32(ip + ipv4_src_offset, error.ipv4_source.raw != 0 ? error.ipv4_source : key.ip_dst);
+  ip[ipv4_proto_offset] = proto;
+  store_be32(ip + ipv4_src_offset, key.ip_dst);
   store_be32(ip + ipv4_dst_offset, key.ip_src);
+}
+
+void put_ipv6(uint8_t* ip, const FlowKey& key, uint8_t proto, uint32_t bytes) noexcept {
+  memset(ip, 0, ipv6_header_bytes);
+  ip[0] = 0x60;
+  store_be16(ip + ipv6_payload_length_offset, be16(static_cast<uint16_t>(bytes)));
+  ip[ipv6_next_header_offset] = proto;
+  ip[ipv6_hop_limit_offset] = error_ttl;
+  memcpy(ip + ipv6_src_offset, &key.ipv6_dst, 16);
+  memcpy(ip + ipv6_dst_offset, &key.ipv6_src, 16);
+}
+
+// `bytes`: of the ICMP message, header and quote.
+void put_v4(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t bytes) noexcept {
+  uint8_t* icmp = ip + ipv4_header_bytes;
+  put_ipv4(ip, key, ip_proto_icmp, bytes);
+  memset(icmp, 0, icmp_header_bytes);
+  ip[ipv4_tos_offset] = error_tos;
+  if (error.ipv4_source.raw != 0) store_be32(ip + ipv4_src_offset, error.ipv4_source);
   store_be16(ip + ipv4_checksum_offset, checksum_finish(checksum_add(ip, ipv4_header_bytes)));
   if (error.kind == IcmpErrorKind::TooBig) {
     icmp[icmp_type_offset] = icmp_unreachable;
     icmp[icmp_code_offset] = code_fragmentation_needed;
     store_be16(icmp + icmp_mtu_offset, be16(static_cast<uint16_t>(std::min(error.mtu, 65535u))));
-  } else {
+  } else if (error.kind == IcmpErrorKind::TimeExceeded) {
     icmp[icmp_type_offset] = icmp_time_exceeded;
+  } else {
+    icmp[icmp_type_offset] = icmp_unreachable;
+    icmp[icmp_code_offset] = code_port_unreachable;
   }
   store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes)));
 }
@@ -98,20 +124,41 @@ void put_v4(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t by
 void put_v6(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t bytes) noexcept {
   static constexpr Ipv6Bytes unspecified = {};
   uint8_t* icmp = ip + ipv6_header_bytes;
-  memset(ip, 0, ipv6_header_bytes + icmp_header_bytes);
-  ip[0] = 0x60;
-  store_be16(ip + ipv6_payload_length_offset, be16(static_cast<uint16_t>(bytes)));
-  ip[ipv6_next_header_offset] = ip_proto_icmpv6;
-  ip[ipv6_hop_limit_offset] = error_ttl;
-  const Ipv6Bytes& source = error.ipv6_source == unspecified ? key.ipv6_dst : error.ipv6_source;
-  memcpy(ip + ipv6_src_offset, source.data(), 16);
-  memcpy(ip + ipv6_dst_offset, key.ipv6_src.data(), 16);
-  const bool too_big = error.kind == IcmpErrorKind::TooBig;
-  icmp[icmp_type_offset] = too_big ? icmpv6_packet_too_big : icmpv6_time_exceeded;
-  if (too_big) store_be32(icmp + icmpv6_mtu_offset, be32(error.mtu));
+  put_ipv6(ip, key, ip_proto_icmpv6, bytes);
+  memset(icmp, 0, icmp_header_bytes);
+  if (error.ipv6_source != unspecified) memcpy(ip + ipv6_src_offset, &error.ipv6_source, 16);
+  if (error.kind == IcmpErrorKind::TooBig) {
+    icmp[icmp_type_offset] = icmpv6_packet_too_big;
+    store_be32(icmp + icmpv6_mtu_offset, be32(error.mtu));
+  } else if (error.kind == IcmpErrorKind::TimeExceeded) {
+    icmp[icmp_type_offset] = icmpv6_time_exceeded;
+  } else {
+    icmp[icmp_type_offset] = icmpv6_unreachable;
+    icmp[icmp_code_offset] = code6_port_unreachable;
+  }
   const uint64_t pseudo =
       pseudo_sum_v6(ip + ipv6_src_offset, ip + ipv6_dst_offset, ip_proto_icmpv6, bytes);
   store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes, pseudo)));
+}
+
+// Sequence numbers and flags as RFC 9293 has them, so that the sender believes the reset.
+void put_reset(uint8_t* tcp, const Packet& packet, const FlowKey& key,
+               const PacketInfo& info) noexcept {
+  const uint8_t* segment = packet.data + info.l4;
+  memset(tcp, 0, tcp_header_bytes);
+  store_be16(tcp, key.tp_dst);
+  store_be16(tcp + 2, key.tp_src);
+  tcp[tcp_data_offset] = (tcp_header_bytes / 4) << 4;
+  tcp[tcp_flags_offset] = tcp_rst;
+  if ((info.tcp_flags & tcp_ack) != 0) {
+    memcpy(tcp + tcp_seq_offset, segment + tcp_ack_offset, 4);
+    return;
+  }
+  tcp[tcp_flags_offset] |= tcp_ack;
+  const uint32_t flags = (info.tcp_flags & tcp_syn ? 1 : 0) + (info.tcp_flags & tcp_fin ? 1 : 0);
+  const uint32_t bytes = packet.length - std::min<uint32_t>(info.payload, packet.length);
+  const uint32_t next = load_be32(segment + tcp_seq_offset).host() + flags + bytes;
+  store_be32(tcp + tcp_ack_offset, be32(next));
 }
 
 }  // namespace
@@ -137,9 +184,7 @@ Packet make_icmp_error(FrameCache& frames, Packet& packet, const FlowKey& key,
   const uint32_t bytes_max = version == 4 ? icmp_error_bytes_max : icmpv6_error_bytes_max;
   restore(packet, key, info, version);
   const uint32_t quote = std::min(packet.length - info.l3, bytes_max - header - icmp_header_bytes);
-  const uint32_t tags = (tagged(key.vlan_tci) ? vlan_tag_bytes : 0) +
-                        (tagged(key.vlan_tci2) ? vlan_tag_bytes : 0);
-  Packet made = frames.make(eth_header_bytes + tags + header + icmp_header_bytes + quote);
+  Packet made = frames.make(eth_header_bytes + tag_bytes(key) + header + icmp_header_bytes + quote);
   if (made.frame == no_frame) return made;
   uint8_t* ip = put_ethernet(made.data, key);
   memcpy(ip + header + icmp_header_bytes, packet.data + info.l3, quote);
@@ -147,6 +192,34 @@ Packet make_icmp_error(FrameCache& frames, Packet& packet, const FlowKey& key,
     put_v4(ip, key, error, icmp_header_bytes + quote);
   else
     put_v6(ip, key, error, icmp_header_bytes + quote);
+  return made;
+}
+
+Packet make_tcp_reset(FrameCache& frames, const Packet& packet, const FlowKey& key,
+                      const PacketInfo& info) noexcept {
+  const bool segment = info.l4 != 0 && info.l4 + tcp_header_bytes <= packet.length;
+  if (!segment || (info.tcp_flags & tcp_rst) != 0 || !may_answer(packet, key, info))
+    return Packet{};
+  const bool ipv4 = ip_version(packet, info) == 4;
+  const uint32_t header = ipv4 ? ipv4_header_bytes : ipv6_header_bytes;
+  Packet made = frames.make(eth_header_bytes + tag_bytes(key) + header + tcp_header_bytes);
+  if (made.frame == no_frame) return made;
+  uint8_t* ip = put_ethernet(made.data, key);
+  uint8_t* tcp = ip + header;
+  put_reset(tcp, packet, key, info);
+  uint64_t pseudo = 0;
+  if (ipv4) {
+    put_ipv4(ip, key, ip_proto_tcp, tcp_header_bytes);
+    store_be16(ip + ipv4_checksum_offset, checksum_finish(checksum_add(ip, ipv4_header_bytes)));
+    pseudo = pseudo_sum_v4(ip + ipv4_src_offset, ip + ipv4_dst_offset, ip_proto_tcp,
+                           tcp_header_bytes);
+  } else {
+    put_ipv6(ip, key, ip_proto_tcp, tcp_header_bytes);
+    pseudo = pseudo_sum_v6(ip + ipv6_src_offset, ip + ipv6_dst_offset, ip_proto_tcp,
+                           tcp_header_bytes);
+  }
+  store_be16(tcp + tcp_checksum_offset,
+             checksum_finish(checksum_add(tcp, tcp_header_bytes, pseudo)));
   return made;
 }
 

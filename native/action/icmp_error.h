@@ -1,8 +1,10 @@
-// action/icmp_error.h — ICMP errors that the data path sends itself: too big, time exceeded.
+// action/icmp_error.h — errors that the data path sends itself: too big, time exceeded, refused.
 //
 // Why:    path MTU discovery works only if someone answers. Here the answer comes from the virtual
 //         network, at the sender's own port, so no underlay and no slow path takes part.
-// Source: RFC 792, RFC 1191, RFC 1812 section 4.3.2, RFC 4443 sections 2.4, 3.2 and 3.3.
+//         What is refused is answered as by a host where nobody listens: TCP by a reset.
+// Source: RFC 792, RFC 1191, RFC 1812 section 4.3.2, RFC 4443 sections 2.4, 3.1 to 3.3, RFC 9293
+//         section 3.10.7.1.
 // Thread: a worker, with its FrameCache.
 #pragma once
 
@@ -21,7 +23,7 @@ constexpr uint32_t icmpv6_error_bytes_max = 1280;  // IPv6: the minimum MTU (RFC
 constexpr uint64_t icmp_errors_per_second = 1000;  // of one worker (RFC 1812 4.3.2.8)
 constexpr uint64_t icmp_error_burst = 100;
 
-enum class IcmpErrorKind : uint8_t { TooBig, TimeExceeded };
+enum class IcmpErrorKind : uint8_t { TooBig, TimeExceeded, PortUnreachable };
 
 struct IcmpError {
   IcmpErrorKind kind;
@@ -40,5 +42,9 @@ bool may_answer(const Packet& packet, const FlowKey& key, const PacketInfo& info
 // (may_answer), or no frame is free.
 Packet make_icmp_error(FrameCache& frames, Packet& packet, const FlowKey& key,
                        const PacketInfo& info, const IcmpError& error) noexcept;
+
+// The reset that answers a TCP segment, likewise; none for a reset.
+Packet make_tcp_reset(FrameCache& frames, const Packet& packet, const FlowKey& key,
+                      const PacketInfo& info) noexcept;
 
 }  // namespace vtep

@@ -92,6 +92,7 @@ const Named table[] = {
     VALUE(Op, SetTpDst), VALUE(Op, SetDscp), VALUE(Op, DecTtl), VALUE(Op, ArpReply),
     VALUE(Op, NdReply), VALUE(Op, EnforceMtu), VALUE(Op, Meter), VALUE(Op, Mirror),
     VALUE(Op, Upcall), VALUE(Op, Drop), VALUE(Op, CtCommit), VALUE(Op, Sample),
+    VALUE(Op, Reject),
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ export const kindWords: Readonly<Record<DocumentKind, KindWords>> = {
   routers: { singular: 'router', plural: 'routers', short: 'ro' },
   securityGroups: { singular: 'security group', plural: 'security-groups', short: 'sg' },
   addressSets: { singular: 'address set', plural: 'address-sets', short: 'as' },
+  acls: { singular: 'ACL', plural: 'acls', short: 'acl' },
   ports: { singular: 'port', plural: 'ports', short: 'po' },
 };
 

@@ -37,11 +37,12 @@ export const op = Object.freeze({
   Drop: 22,
   CtCommit: 23,
   Sample: 24,
+  Reject: 25,
 });
 export type OpName = keyof typeof op;
 
 export const opWords: readonly number[] = [
-  0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3,
+  0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1,
 ];
 
 const opNames = new Map<number, OpName>(
@@ -190,6 +191,7 @@ function formatAction(decoded: DecodedAction, options: ActionTextOptions): strin
       return `${label}(${dropReasonName(arg)})`;
     case 'PopVlan':
     case 'DecTtl':
+    case 'Reject':
       return label;
     case 'Meter':
     case 'CtCommit':

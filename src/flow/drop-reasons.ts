@@ -140,6 +140,11 @@ const table = [
   ],
   ['ConnectionInvalid', 'connection_invalid', 'the packet fits no connection in its state'],
   ['TranslateLimit', 'translate_limit', 'the pipeline gave up after too many steps'],
+  [
+    'AclReject',
+    'acl_reject',
+    'rejected by an ACL, which was answered with a TCP reset or an ICMP error',
+  ],
   // The way to the slow path, since coarse drops.
   [
     'UpcallScan',

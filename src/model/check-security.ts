@@ -1,4 +1,4 @@
-// model/check-security.ts — what the fields of security groups and address sets mean together.
+// model/check-security.ts — what the fields of groups, address sets and ACLs mean together.
 //
 // A rule that can never match is refused rather than kept: who writes `protocol: icmp` with an
 // IPv6 remote, or ports without a protocol that has them, believes in a rule that is not there.
@@ -24,6 +24,15 @@ export function checkSecurity(checked: Checked): void {
   }
   for (const [index, set] of checked.document.addressSets.entries()) {
     uniqueEntries(checked, set.addresses, ['addressSets', index, 'addresses']);
+  }
+  for (const [index, acl] of checked.document.acls.entries()) {
+    checkRule(checked, acl, ['acls', index]);
+    for (const kind of ['networks', 'securityGroups'] as const) {
+      uniqueEntries(checked, acl[kind], ['acls', index, kind]);
+      for (const [entry, name] of acl[kind].entries()) {
+        checked.known(kind, name, ['acls', index, kind, entry]);
+      }
+    }
   }
   checkPortGroups(checked);
 }

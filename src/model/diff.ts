@@ -33,6 +33,7 @@ const unorderedFields: Readonly<Record<DocumentKind, readonly string[]>> = {
   routers: ['subnets'],
   securityGroups: [],
   addressSets: ['addresses'],
+  acls: ['networks', 'securityGroups'],
   ports: ['securityGroups'],
 };
 
@@ -120,9 +121,26 @@ export function canonicalDocument(document: Document): Document {
   return Object.fromEntries(sections) as Document;
 }
 
+/**
+ * Without what later versions have added, where it says nothing: the fingerprint of a document does
+ * not change with the version.
+ */
+function withoutAdditions(document: Document): unknown {
+  const { acls, securityGroups, ...rest } = document;
+  const groups = securityGroups.map(({ stateful, ...group }) =>
+    stateful ? group : { ...group, stateful },
+  );
+  return sortSections({ ...rest, securityGroups: groups, ...(acls.length > 0 ? { acls } : {}) });
+}
+
+function sortSections(sections: Readonly<Record<string, unknown>>): unknown {
+  const present = documentKinds.filter((kind) => kind in sections);
+  return Object.fromEntries(present.map((kind) => [kind, sections[kind]]));
+}
+
 /** Fingerprint of what a document means: 64 hexadecimal digits of SHA-256. */
 export function revisionOf(document: Document): string {
-  const text = JSON.stringify(canonicalDocument(document));
+  const text = JSON.stringify(withoutAdditions(canonicalDocument(document)));
   return createHash('sha256').update(text).digest('hex');
 }
 

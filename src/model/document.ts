@@ -19,7 +19,11 @@ export const portModes = [
   'tap',
 ] as const;
 export const directions = ['ingress', 'egress'] as const;
+export const aclActions = ['allow', 'drop', 'reject'] as const;
 export const protocolNames = ['any', 'tcp', 'udp', 'sctp', 'icmp', 'icmpv6'] as const;
+
+/** As in OVN. */
+export const aclPriorityMax = 32767;
 
 /** A VNI has 24 bits; 0 is left to the switches that give it a meaning of their own. */
 export const vniMax = 0xffffff;
@@ -114,42 +118,45 @@ export const routerSchema = field
   })
   .describe('A distributed router between subnets.');
 
+/** What traffic a rule or an ACL is about. */
+const trafficFields = {
+  direction: field
+    .oneOf(directions)
+    .describe("Seen from the port's owner: ingress is traffic to the container or VM."),
+  protocol: z
+    .union([z.enum(protocolNames), z.number().int().min(0).max(255)], {
+      error: `one of ${protocolNames.join(', ')}, or a protocol number from 0 to 255`,
+    })
+    .default('any')
+    .describe('IP protocol, by name or number.'),
+  ports: field
+    .portRange()
+    .optional()
+    .describe('Destination port or range, for tcp, udp and sctp; without it every port.'),
+  icmpType: field
+    .wholeNumber('an ICMP type', 0, 255)
+    .optional()
+    .describe('ICMP type, for icmp and icmpv6; without it every type.'),
+  icmpCode: field
+    .wholeNumber('an ICMP code', 0, 255)
+    .optional()
+    .describe('ICMP code, beside icmpType; without it every code.'),
+  remote: field
+    .ipOrCidr()
+    .optional()
+    .describe('Address or prefix of the other side; without any remote: everyone.'),
+  remoteGroup: field
+    .nameOf('a security group')
+    .optional()
+    .describe('Security group whose ports are the other side.'),
+  remoteSet: field
+    .nameOf('an address set')
+    .optional()
+    .describe('Address set that holds the other side.'),
+};
+
 export const ruleSchema = field
-  .mapping('a rule', {
-    direction: field
-      .oneOf(directions)
-      .describe("Seen from the port's owner: ingress is traffic to the container or VM."),
-    protocol: z
-      .union([z.enum(protocolNames), z.number().int().min(0).max(255)], {
-        error: `one of ${protocolNames.join(', ')}, or a protocol number from 0 to 255`,
-      })
-      .default('any')
-      .describe('IP protocol, by name or number.'),
-    ports: field
-      .portRange()
-      .optional()
-      .describe('Destination port or range, for tcp, udp and sctp; without it every port.'),
-    icmpType: field
-      .wholeNumber('an ICMP type', 0, 255)
-      .optional()
-      .describe('ICMP type, for icmp and icmpv6; without it every type.'),
-    icmpCode: field
-      .wholeNumber('an ICMP code', 0, 255)
-      .optional()
-      .describe('ICMP code, beside icmpType; without it every code.'),
-    remote: field
-      .ipOrCidr()
-      .optional()
-      .describe('Address or prefix of the other side; without any remote: everyone.'),
-    remoteGroup: field
-      .nameOf('a security group')
-      .optional()
-      .describe('Security group whose ports are the other side.'),
-    remoteSet: field
-      .nameOf('an address set')
-      .optional()
-      .describe('Address set that holds the other side.'),
-  })
+  .mapping('a rule', trafficFields)
   .describe('Traffic that a security group allows.');
 
 export const securityGroupSchema = field
@@ -175,6 +182,27 @@ export const addressSetSchema = field
       .describe('Addresses and prefixes, IPv4 and IPv6.'),
   })
   .describe('A named list of addresses for rules.');
+
+export const aclSchema = field
+  .mapping('an ACL', {
+    name: field.nameOf('an ACL').describe('Name, unique among ACLs.'),
+    priority: field
+      .wholeNumber('a priority', 0, aclPriorityMax)
+      .describe('The highest that fits decides; of equal ones drop before reject before allow.'),
+    action: field
+      .oneOf(aclActions)
+      .describe('reject: drop, and answer with a TCP reset or ICMP port unreachable.'),
+    ...trafficFields,
+    networks: field
+      .listOf(field.nameOf('a network'), 'names of networks')
+      .default([])
+      .describe('Holds for the ports of these networks; without networks and groups for all.'),
+    securityGroups: field
+      .listOf(field.nameOf('a security group'), 'names of security groups')
+      .default([])
+      .describe('Holds for the ports of these groups too.'),
+  })
+  .describe('A rule of the administrator, which comes before all security groups.');
 
 export const addressPairSchema = field
   .mapping('an address pair', {
@@ -233,6 +261,7 @@ export const documentSchema = field
     routers: field.listOf(routerSchema, 'routers').default([]),
     securityGroups: field.listOf(securityGroupSchema, 'security groups').default([]),
     addressSets: field.listOf(addressSetSchema, 'address sets').default([]),
+    acls: field.listOf(aclSchema, 'ACLs').default([]),
     ports: field.listOf(portSchema, 'ports').default([]),
   })
   .describe('The desired state of all hosts.');
@@ -256,6 +285,7 @@ export type Router = DeepReadonly<z.output<typeof routerSchema>>;
 export type Rule = DeepReadonly<z.output<typeof ruleSchema>>;
 export type SecurityGroup = DeepReadonly<z.output<typeof securityGroupSchema>>;
 export type AddressSet = DeepReadonly<z.output<typeof addressSetSchema>>;
+export type Acl = DeepReadonly<z.output<typeof aclSchema>>;
 export type AddressPair = DeepReadonly<z.output<typeof addressPairSchema>>;
 export type Qos = DeepReadonly<z.output<typeof qosSchema>>;
 export type Port = DeepReadonly<z.output<typeof portSchema>>;
@@ -269,6 +299,7 @@ export const documentKinds = [
   'routers',
   'securityGroups',
   'addressSets',
+  'acls',
   'ports',
 ] as const satisfies readonly (keyof Document)[];
 
@@ -282,6 +313,7 @@ export const singularOf = {
   routers: 'router',
   securityGroups: 'security group',
   addressSets: 'address set',
+  acls: 'ACL',
   ports: 'port',
 } as const satisfies Record<DocumentKind, string>;
 

@@ -12,15 +12,12 @@ import { type Service, ServiceTable } from './service-table.ts';
 
 /** Tables of a block by direction, family and address list. */
 export class BlockTables {
-  readonly block: RuleBlock;
-  /** Names of the address lists that rules refer to, `everyone` aside. */
   readonly lists: ReadonlySet<string>;
   readonly #tables = new Map<string, Map<string, ServiceTable>>();
 
   constructor(block: RuleBlock) {
-    this.block = block;
+    this.lists = block.lists;
     const services = new Map<string, Map<string, Service[]>>();
-    const lists = new Set<string>();
     for (const rule of block.rules) {
       for (const [family, list] of Object.entries(rule.remote)) {
         const place = `${rule.direction}${family}`;
@@ -29,14 +26,12 @@ export class BlockTables {
         const there = byList.get(list);
         if (there === undefined) byList.set(list, [rule]);
         else there.push(rule);
-        if (list !== everyone) lists.add(list);
       }
     }
     for (const [place, byList] of services) {
       const tables = new Map([...byList].map(([list, rules]) => [list, new ServiceTable(rules)]));
       this.#tables.set(place, tables);
     }
-    this.lists = lists;
   }
 
   /** By address list. */

@@ -36,6 +36,18 @@ export interface PolicyRule extends Service {
 /** The rules of one object of the document that ports refer to. */
 export interface RuleBlock {
   readonly rules: readonly PolicyRule[];
+  /** Names of the address lists that rules refer to, `everyone` aside. */
+  readonly lists: ReadonlySet<string>;
+}
+
+export function ruleBlock(rules: readonly PolicyRule[]): RuleBlock {
+  const lists = new Set<string>();
+  for (const { remote } of rules) {
+    if (remote[4] !== undefined) lists.add(remote[4]);
+    if (remote[6] !== undefined) lists.add(remote[6]);
+  }
+  lists.delete(everyone);
+  return { rules, lists };
 }
 
 /** Addresses and prefixes in canonical text. */

@@ -40,6 +40,7 @@ const stateWord = 7;
 const stateNew = ctState.new << 16;
 const outputWord = actionWord(op.Output);
 const popVlanWord = actionWord(op.PopVlan);
+const rejectWord = actionWord(op.Reject);
 
 /** Stage "after the last one": the walk has ended. */
 const ended = stages.length;
@@ -86,7 +87,8 @@ export function translate(
   }
   if (out.dropReason === 0 && out.actionCount === 0) out.dropReason = dropReason.NoOutput;
   if (out.dropReason !== 0) {
-    out.actions[0] = actionWord(op.Drop, out.dropReason);
+    const answered = out.dropReason === dropReason.AclReject;
+    out.actions[0] = answered ? rejectWord : actionWord(op.Drop, out.dropReason);
     out.actionCount = 1;
   }
 }

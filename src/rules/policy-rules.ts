@@ -1,4 +1,4 @@
-// rules/policy-rules.ts — the rules of a security group, and those that every firewall begins with.
+// rules/policy-rules.ts — rules of groups and ACLs, and those that all firewalls begin with.
 //
 // A rule of the document becomes one rule of the policy, for the families of addresses that it can
 // be about: ICMP is of IPv4, ICMPv6 of IPv6, a prefix of its own family. Its id and text say what
@@ -7,7 +7,7 @@
 import { dropReason } from '../flow/drop-reasons.ts';
 import { ipProto } from '../flow/key.ts';
 import type { IpFamily } from '../lib/addresses.ts';
-import type { Rule as ModelRule, SecurityGroup } from '../model/document.ts';
+import type { Acl, Rule as ModelRule, SecurityGroup } from '../model/document.ts';
 import { tryParsePortRange } from '../model/fields.ts';
 import { builtIn, Match, makeRule } from '../pipeline/match.ts';
 import {
@@ -16,6 +16,7 @@ import {
   groupList,
   type PolicyRule,
   type RuleBlock,
+  ruleBlock,
   setList,
 } from '../pipeline/policy.ts';
 import type { Origin, Rule, Step } from '../pipeline/rule.ts';
@@ -35,7 +36,7 @@ export function groupRules(group: SecurityGroup): PolicyRule[] {
     allow: true,
     rule: ruleOf({
       direction: rule.direction,
-      name: group.name,
+      name: `group ${group.name}`,
       text: textOf(rule),
       steps,
       origin: {
@@ -43,6 +44,33 @@ export function groupRules(group: SecurityGroup): PolicyRule[] {
         path: `securityGroups[${group.name}].rules[${index}]`,
       },
     }),
+  }));
+}
+
+/** Of equal priorities: drop before reject before allow. */
+const severity = { allow: 0, reject: 1, drop: 2 } as const;
+
+/** The rules of ACLs, for ports that track connections or that do not. */
+export function aclRules(acls: readonly Acl[], stateful: boolean): PolicyRule[] {
+  const steps: Readonly<Record<Acl['action'], readonly Step[]>> = {
+    allow: stateful ? [{ kind: 'commit' }] : [],
+    reject: [{ kind: 'drop', reason: dropReason.AclReject }],
+    drop: [{ kind: 'drop', reason: dropReason.AclDeny }],
+  };
+  return acls.map((acl) => ({
+    ...matchOf(acl),
+    rank: acl.priority * 4 + severity[acl.action],
+    allow: acl.action === 'allow',
+    rule: {
+      ...ruleOf({
+        direction: acl.direction,
+        name: `ACL ${acl.name}`,
+        text: `${acl.action} ${textOf(acl)}`,
+        steps: steps[acl.action],
+        origin: { object: `ACL ${acl.name}`, path: `acls[${acl.name}]` },
+      }),
+      priority: acl.priority,
+    },
   }));
 }
 
@@ -176,6 +204,6 @@ function basicRules(list: readonly Basic[], allow: boolean): PolicyRule[] {
 
 /** Blocks that are the same on every host, by name. */
 export const basicBlocks: ReadonlyMap<string, RuleBlock> = new Map([
-  [basicsBlock, { rules: basicRules(needs, true) }],
-  [rolesBlock, { rules: basicRules(roles, false) }],
+  [basicsBlock, ruleBlock(basicRules(needs, true))],
+  [rolesBlock, ruleBlock(basicRules(roles, false))],
 ]);

@@ -1,13 +1,13 @@
-// rules/policy.ts — security groups and address sets of the document as a policy of the pipeline.
+// rules/policy.ts — security groups, ACLs and address sets as a policy of the pipeline.
 //
-// Only what local ports use is compiled: their groups, and of those groups the lists of addresses
+// Only what local ports use is compiled: their groups and ACLs, and of those the lists of addresses
 // that rules refer to. A group as the other side is the addresses of its ports, wherever they are,
 // within the domain of the judged port: networks that routers join, where an address means one
 // thing. What has not changed in the document is the same object here as the last time, which is
 // how the pipeline finds what is left to do (policy-store.ts).
 
 import { dropReason } from '../flow/drop-reasons.ts';
-import type { AddressSet, Document, SecurityGroup } from '../model/document.ts';
+import type { Acl, AddressSet, Document, SecurityGroup } from '../model/document.ts';
 import { Match, makeRule } from '../pipeline/match.ts';
 import {
   type AddressList,
@@ -16,11 +16,12 @@ import {
   type Policy,
   type PortPolicy,
   type RuleBlock,
+  ruleBlock,
   setList,
 } from '../pipeline/policy.ts';
 import type { Rule } from '../pipeline/rule.ts';
-import { groupBlock } from './firewall.ts';
-import { basicBlocks, groupRules } from './policy-rules.ts';
+import { aclBlock, aclScope, groupBlock } from './firewall.ts';
+import { aclRules, basicBlocks, groupRules } from './policy-rules.ts';
 import type { PortView, Topology } from './topology.ts';
 
 const anyPacket = new Match();
@@ -28,17 +29,15 @@ const anyPacket = new Match();
 /** Rules of groups, and lists of sets, by the object of the document that they were made of. */
 const groupBlocks = new WeakMap<SecurityGroup, RuleBlock>();
 const setLists = new WeakMap<AddressSet, AddressList>();
+/** The ACLs that a block was made of. */
+const aclsOfBlock = new WeakMap<RuleBlock, readonly Acl[]>();
 
 /** The policy of this host; parts of `before` that say the same are taken over. */
 export function policyOf(document: Document, topology: Topology, before: Policy): Policy {
   const views = topology.networks.flatMap(({ localPorts }) => localPorts);
-  const blocks = blocksOf(document, views);
+  const blocks = blocksOf(document, views, before);
   const wanted = new Set<string>();
-  for (const { rules } of blocks.values()) {
-    for (const { remote } of rules) {
-      for (const list of Object.values(remote)) wanted.add(list);
-    }
-  }
+  for (const { lists } of blocks.values()) for (const list of lists) wanted.add(list);
   const policy: Policy = {
     blocks,
     lists: listsOf(document, wanted),
@@ -49,7 +48,11 @@ export function policyOf(document: Document, topology: Topology, before: Policy)
   return same(policy, before) ? before : policy;
 }
 
-function blocksOf(document: Document, views: readonly PortView[]): Map<string, RuleBlock> {
+function blocksOf(
+  document: Document,
+  views: readonly PortView[],
+  before: Policy,
+): Map<string, RuleBlock> {
   const used = new Set(
     views.flatMap(({ firewall }) =>
       firewall ? [...firewall.basics, ...firewall.tiers.flat()] : [],
@@ -62,12 +65,38 @@ function blocksOf(document: Document, views: readonly PortView[]): Map<string, R
     if (!used.has(name)) continue;
     let block = groupBlocks.get(group);
     if (block === undefined) {
-      block = { rules: groupRules(group) };
+      block = ruleBlock(groupRules(group));
       groupBlocks.set(group, block);
     }
     blocks.set(name, block);
   }
+  for (const [scope, acls] of aclsByScope(document)) {
+    for (const stateful of [true, false]) {
+      const name = aclBlock(scope, stateful);
+      if (used.has(name)) blocks.set(name, blockOfAcls(acls, stateful, before.blocks.get(name)));
+    }
+  }
   return blocks;
+}
+
+function aclsByScope({ acls }: Document): Map<string, Acl[]> {
+  const scopes = new Map<string, Acl[]>();
+  for (const acl of acls) {
+    const scope = aclScope(acl);
+    const others = scopes.get(scope);
+    if (others === undefined) scopes.set(scope, [acl]);
+    else others.push(acl);
+  }
+  return scopes;
+}
+
+function blockOfAcls(acls: readonly Acl[], stateful: boolean, old?: RuleBlock): RuleBlock {
+  const known = old && aclsOfBlock.get(old);
+  const same = known?.length === acls.length && acls.every((acl, index) => acl === known[index]);
+  if (old !== undefined && same) return old;
+  const block = ruleBlock(aclRules(acls, stateful));
+  aclsOfBlock.set(block, acls);
+  return block;
 }
 
 function listsOf(document: Document, wanted: ReadonlySet<string>): Map<string, AddressList> {
@@ -125,7 +154,11 @@ function portsOf(views: readonly PortView[], before: Policy): Map<number, PortPo
   for (const { port, location, firewall, domain } of views) {
     if (firewall === undefined) continue;
     const { basics, tiers, stateful } = firewall;
-    const fallback = { ingress: denial(port.name, 'ingress'), egress: denial(port.name, 'egress') };
+    const lastWord = port.securityGroups.length > 0 ? denial : permission;
+    const fallback = {
+      ingress: lastWord(port.name, 'ingress', stateful),
+      egress: lastWord(port.name, 'egress', stateful),
+    };
     const policy = { basics, tiers, stateful, domain, fallback };
     const old = before.ports.get(location);
     ports.set(location, old !== undefined && samePort(old, policy) ? old : policy);
@@ -143,6 +176,18 @@ function denial(port: string, direction: Direction): Rule {
     origin: { object: `port ${port}`, path: `ports[${port}].securityGroups` },
   });
   return { ...rule, text: `no rule of its groups allows ${direction}` };
+}
+
+/** The last word of a port that is subject to ACLs only. */
+function permission(port: string, direction: Direction, stateful: boolean): Rule {
+  const rule = makeRule(`${direction}-policy`, {
+    id: `${port}/open`,
+    priority: 0,
+    match: anyPacket,
+    steps: stateful ? [{ kind: 'commit' }] : [],
+    origin: { object: `port ${port}`, path: `ports[${port}]` },
+  });
+  return { ...rule, text: `no ACL forbids ${direction}, and it has no groups` };
 }
 
 function receiversOf({ networks }: Topology): Map<number, readonly number[]> {

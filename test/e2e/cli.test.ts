@@ -141,6 +141,7 @@ describeWith(['root'], 'vtepctl, as an operator uses it:', () => {
       ['routers', []],
       ['security-groups', []],
       ['address-sets', []],
+      ['acls', []],
       ['ports', ['c1 active', 'c2 elsewhere', 'c3 active', 'c4 elsewhere']],
     ])('get %s shows each with its state', async (kind, expected) => {
       const objects: { name: string; state: string }[] = await h1.json('get', kind);

@@ -146,6 +146,49 @@ TEST(IcmpError, NobodyIsToldAboutErrorsGroupsStrangeSourcesAndLaterFragments) {
   }
 }
 
+TEST(IcmpError, ARejectedSegmentIsAnsweredWithAResetInItsWindow) {
+  for (const bool ipv6 : {false, true}) {
+    World world;
+    FrameSpec spec;
+    spec.ipv6 = ipv6;
+    spec.vid = 31;
+    spec.tcp_flags = 0x03;  // SYN, FIN: a number each
+    world.run({action_word(Op::Reject)}, build(spec));
+    ASSERT_EQ(world.out(1).size(), 1u);
+    const Bytes out = world.out(1)[0];
+    EXPECT_EQ(judge(out), "");
+    const uint32_t tcp = 18 + (ipv6 ? 40 : 20);
+    EXPECT_EQ(out.size(), tcp + 20);
+    EXPECT_EQ(slice(out, 0, 12), (Bytes{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}));
+    EXPECT_EQ(number(out, 14, 2), 31u);
+    EXPECT_EQ(number(out, tcp, 2), 80u);
+    EXPECT_EQ(number(out, tcp + 2, 2), 40000u);
+    EXPECT_EQ(number(out, tcp + 4, 4), 0u);
+    EXPECT_EQ(number(out, tcp + 8, 4), 1000u + 100 + 2);
+    EXPECT_EQ(out[tcp + 13], 0x14);  // RST, ACK
+    EXPECT_EQ(world.drops(DropReason::AclReject), 1u);
+    EXPECT_EQ(world.leaked(), 0u);
+  }
+}
+
+TEST(IcmpError, AResetIsNotAnsweredAndWhatIsNotTcpIsUnreachable) {
+  World world;
+  FrameSpec spec;
+  spec.tcp_flags = 0x04;
+  world.run({action_word(Op::Reject)}, build(spec));
+  EXPECT_TRUE(world.out(1).empty());
+  spec.proto = 17;
+  const Bytes given = build(spec);
+  world.run({action_word(Op::Reject)}, given);
+  ASSERT_EQ(world.out(1).size(), 1u);
+  EXPECT_EQ(judge(world.out(1)[0]), "");
+  EXPECT_EQ(slice(world.out(1)[0], 34, 36), (Bytes{3, 3}));
+  EXPECT_EQ(slice(world.out(1)[0], 42, 42 + 128), slice(given, 14, 14 + 128));
+  EXPECT_EQ(world.drops(DropReason::AclReject), 2u);
+  EXPECT_EQ(world.counted(WorkerCounter::IcmpErrors), 1u);
+  EXPECT_EQ(world.leaked(), 0u);
+}
+
 TEST(IcmpError, ErrorsAreLimitedInRateAndTheirPacketsAreStillCounted) {
   World world;
   for (uint32_t i = 0; i < icmp_error_burst + 50; i++)

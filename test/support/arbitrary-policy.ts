@@ -5,7 +5,7 @@
 // and touch.
 
 import fc from 'fast-check';
-import type { Document, Port, Rule } from '../../src/model/document.ts';
+import { aclActions, type Document, type Port, type Rule } from '../../src/model/document.ts';
 import { documentFromValue } from '../../src/model/parse.ts';
 import { bytesOf, type PlainPacket } from './plain-firewall.ts';
 
@@ -78,6 +78,19 @@ const shape = fc.record({
     minLength: groupNames.length,
     maxLength: groupNames.length,
   }),
+  acls: fc.array(
+    fc.tuple(
+      rule as fc.Arbitrary<Partial<Rule>>,
+      fc.record({
+        // Zero is the rank of nothing else; equal ones are many.
+        priority: fc.constantFrom(0, 1, 1, 2, 32767),
+        action: fc.constantFrom(...aclActions),
+        networks: fc.subarray(['one', 'two']),
+        securityGroups: fc.subarray(groupNames),
+      }),
+    ),
+    { maxLength: 4 },
+  ),
   stateful: fc.boolean(),
   sets: fc.array(fc.subarray([...prefixes4.slice(0, -1), ...prefixes6]), {
     minLength: setNames.length,
@@ -105,6 +118,9 @@ export const arbitraryPolicy: fc.Arbitrary<Document> = shape.map((given) =>
       return { name: groupNames[index]!, rules, stateful: given.stateful };
     }),
     addressSets: given.sets.map((addresses, index) => ({ name: setNames[index]!, addresses })),
+    acls: given.acls.map(([traffic, fields], index) => {
+      return { name: `acl-${index}`, ...traffic, ...fields };
+    }),
     ports: given.ports.map((fields, index) => ({
       name: `p${index + 1}`,
       network: fields.network,

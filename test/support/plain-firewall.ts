@@ -4,7 +4,7 @@
 // is held against it, so it shares nothing with src/pipeline and src/rules but the document.
 
 import { cidrContains, parseIp, tryParseIpOrCidr } from '../../src/lib/addresses.ts';
-import type { Direction, Document, Port, Rule } from '../../src/model/document.ts';
+import type { Acl, Direction, Document, Port, Rule } from '../../src/model/document.ts';
 
 /** A packet as a rule sees it, seen from the one who began: requests, not replies. */
 export interface PlainPacket {
@@ -30,12 +30,40 @@ export function allows(
   direction: Direction,
   packet: PlainPacket,
 ): boolean {
-  if (port.securityGroups.length === 0) return true;
   const basic = packet.laterFragment ? undefined : basicVerdict(port, direction, packet);
+  if (isOpen(document, port)) return true;
   if (basic !== undefined) return basic;
+  const [acl] = aclsOf(document, port)
+    .filter((one) => !packet.laterFragment || one.action === 'allow' || isForEveryPort(one))
+    .filter((one) => matches(document, port, one, direction, packet))
+    .sort((one, other) => rankOf(other) - rankOf(one));
+  if (acl !== undefined) return acl.action === 'allow';
+  if (port.securityGroups.length === 0) return true;
   return document.securityGroups
     .filter(({ name }) => port.securityGroups.includes(name))
     .some(({ rules }) => rules.some((rule) => matches(document, port, rule, direction, packet)));
+}
+
+/** Neither groups nor ACLs have anything to say about the port. */
+export function isOpen(document: Document, port: Port): boolean {
+  return port.securityGroups.length + aclsOf(document, port).length === 0;
+}
+
+function aclsOf({ acls }: Document, { network, securityGroups }: Port): Acl[] {
+  return acls.filter(
+    (acl) =>
+      acl.networks.length + acl.securityGroups.length === 0 ||
+      acl.networks.includes(network) ||
+      acl.securityGroups.some((name) => securityGroups.includes(name)),
+  );
+}
+
+function rankOf({ priority, action }: Acl): number {
+  return priority * 3 + ['allow', 'reject', 'drop'].indexOf(action);
+}
+
+function isForEveryPort({ ports, icmpType }: Acl): boolean {
+  return (ports === undefined || ports === '0-65535') && icmpType === undefined;
 }
 
 function matches(
@@ -113,9 +141,10 @@ function basicVerdict(port: Port, direction: Direction, packet: PlainPacket): bo
   const [client, server] = six ? [546, 547] : [68, 67];
   const out = direction === 'egress';
   if (between(client, server)) return out ? true : undefined;
-  if (between(server, client)) return out ? (port.portSecurity ? false : undefined) : true;
+  const mayPlay = !port.portSecurity || port.securityGroups.length === 0;
+  if (between(server, client)) return out ? (mayPlay ? undefined : false) : true;
   if (!six || protocol !== 58) return undefined;
-  if (out && type === 134 && port.portSecurity) return false;
+  if (out && type === 134) return mayPlay ? undefined : false;
   const both = [130, 131, 132, 143, 135, 136];
   return [...both, out ? 133 : 134].includes(type) ? true : undefined;
 }

@@ -4,9 +4,13 @@
 // what ends, by which reason, and which flows and exact entries carry it.
 
 import { afterEach, describe, expect, test } from 'vitest';
+import { toHex } from '../support/bytes.ts';
+import { Judge } from '../support/judge.ts';
 import { ModelSwitch, uplink } from '../support/model-switch.ts';
-import { eth, type Packet, packet } from '../support/packet.ts';
+import { eth, expectPacket, type Packet, packet } from '../support/packet.ts';
+import { firstLack } from '../support/requires.ts';
 
+const judge = new Judge();
 const open: ModelSwitch[] = [];
 
 afterEach(() => {
@@ -255,6 +259,85 @@ describe('across hosts', () => {
   });
 });
 
+describe('ACLs', () => {
+  const acl = (name: string, priority: number, rest: string) =>
+    `  - { name: ${name}, priority: ${priority}, direction: egress, ${rest} }`;
+  const model = (...acls: string[]) => {
+    const one = new ModelSwitch(tiers({ more: ['acls:', ...acls].join('\n') }));
+    open.push(one);
+    return one;
+  };
+
+  test('come before the groups, the highest first', () => {
+    const one = model(
+      acl('low', 1, 'action: drop, protocol: tcp, ports: 8000-8999'),
+      acl('high', 2, 'action: allow, protocol: tcp, ports: 8081, networks: [blue]'),
+    );
+    expect(one.fate('c1', tcp(1, 2, out, 'S'))).toBe('acl_deny');
+    expect(one.fate('c1', tcp(1, 2, [40_000, 8081], 'S'))).toBe('c2');
+    expect(one.fate('c2', tcp(2, 1, [8081, 40_000], 'SA'))).toBe('c1');
+    // Of a port with groups an ACL opens the one direction that it is about.
+    expect(one.fate('c2', tcp(2, 1, [40_000, 8081], 'S'))).toBe('acl_deny');
+    expect(one.fate('c2', tcp(2, 3, [40_000, 8081], 'S'))).toBe('c3');
+  });
+
+  test('hold for ports without groups too, which are open otherwise, and track connections', () => {
+    const one = model(acl('no-mail', 1, 'action: drop, protocol: tcp, ports: 25'));
+    expect(one.fate('c3', tcp(3, 1, [40_000, 25], 'S'))).toBe('acl_deny');
+    expect(one.fate('c3', tcp(3, 5, [40_000, 26], 'S'))).toBe(uplink);
+    // An answer from port 25 is no mail that c3 sends.
+    expect(one.fate(uplink, tunnelled(tcp(5, 3, [40_000, 25], 'S')))).toBe('c3');
+    expect(one.fate('c3', tcp(3, 5, [25, 40_000], 'SA'))).toBe(uplink);
+    expect(one.worker().connections).toBe(2);
+  });
+
+  const rejected = acl('no', 9, 'action: reject, protocol: any, remote: 10.0.0.0/8');
+
+  test('that reject answer TCP with a reset that the sender believes', () => {
+    const one = model(rejected);
+    const syn = way(1, 2).tcp({ src: 9, dst: 80, seq: 1000, flags: 'S' }).payload(5).build();
+    const reset = (from: number, to: number, fields: object) =>
+      way(from, to, { ttl: 64, df: true }).tcp({ ...fields, window: 0 });
+    const sent = one.send('c1', syn);
+    expect(sent.map(({ port }) => port)).toEqual(['c1']);
+    expectPacket(judge.keep(sent)[0], reset(2, 1, { src: 80, dst: 9, ack: 1006, flags: 'RA' }));
+    const ack = way(1, 2).tcp({ src: 9, dst: 80, seq: 7, ack: 77, flags: 'A' }).build();
+    expectPacket(
+      judge.keep(one.send('c1', ack))[0],
+      reset(2, 1, { src: 80, dst: 9, seq: 77, flags: 'R' }),
+    );
+    expect(one.fate('c1', tcp(1, 2, [9, 80], 'R'))).not.toContain('c1');
+    expect(one.drops('c1').acl_reject).toBe(2);
+    expect(one.worker().icmp_errors).toBe(2);
+    expect(one.flows().map(({ actions }) => actions)).toContain('reject');
+  });
+
+  test('that reject answer the rest with ICMP port unreachable, also through a tunnel', () => {
+    const one = model(
+      '  - { name: no, priority: 9, action: reject, direction: ingress, protocol: udp }',
+    );
+    const asked = udp(5, 1, [9, 10]);
+    const [answer] = one.send(uplink, tunnelled(asked));
+    expect(answer?.port).toBe(uplink);
+    const inner = eth({ src: mac(1), dst: mac(5) })
+      .ip({ src: ip(1), dst: ip(5), ttl: 64, df: true, tos: 0xc0 })
+      .icmp({ type: 3, code: 3 })
+      .raw(asked.subarray(14));
+    expect(toHex(answer!.frame.subarray(50))).toBe(toHex(inner.build()));
+    const six = eth({ src: mac(3), dst: mac(1) })
+      .ip6({ src: ip6(3), dst: ip6(1) })
+      .udp({ src: 9, dst: 10 })
+      .payload(4)
+      .build();
+    const back = eth({ src: mac(1), dst: mac(3) })
+      .ip6({ src: ip6(1), dst: ip6(3) })
+      .icmp6({ type: 1, code: 4 })
+      .raw(six.subarray(14));
+    expectPacket(judge.keep(one.send('c3', six))[0], back);
+    expect(one.drops().acl_reject).toBe(2);
+  });
+});
+
 test('a stateless group needs a rule for each direction, and tracks nothing', () => {
   const web = [
     '{ direction: egress, protocol: tcp, ports: 8080 }',
@@ -323,4 +406,13 @@ describe('a replicated packet', () => {
     expect(one.fate(uplink, tunnelled(hello(5)))).toBe('acl_deny');
     expect(one.fate('c2', hello(2))).toBe('acl_deny');
   });
+});
+
+test.skipIf(firstLack(['command:tshark']))('tshark finds no fault in the answers', async () => {
+  expect(judge.count).toBeGreaterThanOrEqual(3);
+  await judge.tshark();
+});
+
+test.skipIf(firstLack(['command:python3']))('scapy computes the same checksums', async () => {
+  await judge.scapy();
 });

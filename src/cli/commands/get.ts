@@ -71,6 +71,7 @@ const cells: Readonly<Record<DocumentKind, readonly Cell[]>> = {
   routers: [field('subnets')],
   securityGroups: [length('rules')],
   addressSets: [length('addresses')],
+  acls: [field('priority'), field('action'), field('direction'), field('protocol'), field('ports')],
   ports: [
     field('network'),
     field('host'),

@@ -5,7 +5,7 @@
 
 import fc from 'fast-check';
 import type { Document, Network, Port, Rule } from '../../../src/model/document.ts';
-import { encaps, portModes } from '../../../src/model/document.ts';
+import { aclActions, encaps, portModes } from '../../../src/model/document.ts';
 
 export type Step = string | number;
 
@@ -46,6 +46,18 @@ const rule: fc.Arbitrary<Rule> = fc.oneof(
   }),
 );
 
+const acl = fc
+  .tuple(
+    rule,
+    fc.record({
+      priority: fc.nat(32767),
+      action: fc.constantFrom(...aclActions),
+      networks: fc.subarray(['network-0']),
+      securityGroups: fc.subarray(['group-0']),
+    }),
+  )
+  .map(([traffic, fields]) => ({ ...fields, ...traffic }));
+
 const portFields = fc.record(
   {
     mode: fc.constantFrom(...portModes),
@@ -76,6 +88,7 @@ const shape = fc.record({
   networks: fc.array(networkFields, { minLength: 1, maxLength: 3 }),
   rules: fc.array(rule, { maxLength: 4 }),
   stateful: fc.boolean(),
+  acls: fc.array(acl, { maxLength: 3 }),
   ports: fc.array(portFields, { maxLength: 6 }),
 });
 
@@ -136,6 +149,7 @@ export const arbitraryDocument: fc.Arbitrary<Document> = shape.map((given) => {
     routers: [{ name: 'router-0', subnets: ['four-0'] }],
     securityGroups: [{ name: 'group-0', rules: given.rules, stateful: given.stateful }],
     addressSets: [{ name: 'set-0', addresses: ['192.0.2.0/24', '2001:db8::1'] }],
+    acls: given.acls.map((fields, index) => ({ name: `acl-${index}`, ...fields })),
     ports: given.ports.map((fields, index) => portOf(fields, index, given.networks.length, last)),
   };
 });

@@ -154,6 +154,14 @@ test('the fingerprint is stable from version to version: state on disk holds it'
   );
 });
 
+test('what later versions have added counts once it says something', () => {
+  const groups = (stateful: boolean) =>
+    documentFromValue({ securityGroups: [{ name: 'web', stateful }] });
+  expect(revisionOf(groups(true))).not.toBe(revisionOf(groups(false)));
+  const acl = { name: 'a', priority: 1, action: 'drop', direction: 'egress' };
+  expect(revisionOf(documentFromValue({ acls: [acl] }))).not.toBe(revisionOf(emptyDocument));
+});
+
 function shuffled(document: Document): Document {
   const reversed = documentKinds.map((kind) => [kind, [...document[kind]].reverse()]);
   return Object.fromEntries(reversed) as Document;

@@ -197,6 +197,7 @@ describe('a document as a value', () => {
         },
       ],
       addressSets: [],
+      acls: [],
       ports: [
         {
           name: 'a',

@@ -3,7 +3,13 @@
 import { expect, test } from 'vitest';
 import { AddressClasses, noClass } from '../../../src/pipeline/address-index.ts';
 import { builtIn, Match, makeRule } from '../../../src/pipeline/match.ts';
-import { everyone, groupList, type PolicyRule, setList } from '../../../src/pipeline/policy.ts';
+import {
+  everyone,
+  groupList,
+  type PolicyRule,
+  ruleBlock,
+  setList,
+} from '../../../src/pipeline/policy.ts';
 import { BlockTables, PolicySide } from '../../../src/pipeline/policy-side.ts';
 import { portMax } from '../../../src/pipeline/service-table.ts';
 
@@ -14,14 +20,14 @@ const rule = (remote: PolicyRule['remote'], rank = 0): PolicyRule => ({
   }),
 });
 
-const block = new BlockTables({
-  rules: [
+const block = new BlockTables(
+  ruleBlock([
     rule({ 4: everyone, 6: everyone }),
     rule({ 4: setList('s'), 6: setList('s') }, 3),
     rule({ 4: '10.0.0.1' }),
     rule({ 4: groupList('g') }),
-  ],
-});
+  ]),
+);
 const numbers = new Map([setList('s'), '10.0.0.1', groupList('g')].map((list, at) => [list, at]));
 
 test('a block has a table for each list, by direction and family', () => {

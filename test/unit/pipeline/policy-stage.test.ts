@@ -22,7 +22,13 @@ import {
   arbitraryPort,
   arbitraryRequest,
 } from '../../support/arbitrary-policy.ts';
-import { allows, bytesOf, hasPorts, type PlainPacket } from '../../support/plain-firewall.ts';
+import {
+  allows,
+  bytesOf,
+  hasPorts,
+  isOpen,
+  type PlainPacket,
+} from '../../support/plain-firewall.ts';
 import { TestNetwork } from '../rules/network.ts';
 
 const seed = Number(process.env.VTEP_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -115,8 +121,8 @@ function plainly(
   packet: PlainPacket,
   state: State,
 ): boolean {
-  if (port.securityGroups.length === 0) return true;
-  const stateful = document.securityGroups[0]!.stateful;
+  if (isOpen(document, port)) return true;
+  const stateful = isStateful(document, port);
   const forward = allows(document, port, direction, packet);
   if (!stateful) return forward;
   if (packet.laterFragment) return forward || allows(document, port, opposite[direction], packet);
@@ -129,12 +135,20 @@ function plainly(
   return allows(document, { ...port, portSecurity: false }, way, { ...packet, sourcePort: 9 });
 }
 
+/** A port without groups tracks connections too, if it is subject to ACLs. */
+function isStateful({ securityGroups }: Document, port: Port): boolean {
+  return port.securityGroups.length === 0 || securityGroups[0]!.stateful;
+}
+
 function isBasic(document: Document, port: Port, direction: Direction, packet: PlainPacket) {
   const bare = {
     ...document,
-    securityGroups: document.securityGroups.map((group) => ({ ...group, rules: [] })),
+    acls: [],
+    securityGroups: [{ name: 'nothing', rules: [], stateful: true }],
   };
-  return allows(bare, port, direction, packet);
+  const roles = port.portSecurity && port.securityGroups.length > 0;
+  const closed = { ...port, portSecurity: roles, securityGroups: ['nothing'] };
+  return allows(bare, closed, direction, packet);
 }
 
 describe(`with seed ${seed}`, () => {
@@ -146,9 +160,8 @@ describe(`with seed ${seed}`, () => {
         fc.property(scene, ([document, list]) => {
           const asked = new Asked(document);
           for (const { port, direction, packet, state } of list) {
-            const { stateful } = document.securityGroups[0]!;
             // ICMP has no ports to turn round: test/switch sends its answers.
-            const turned = packet.protocol !== icmpOf(packet) && stateful;
+            const turned = packet.protocol !== icmpOf(packet) && isStateful(document, port);
             if (state === 'reply' && !turned) continue;
             const { rule } = asked.ask(direction, asked.key(port, direction, packet, state));
             const allowed = rule === undefined || !denies(rule);

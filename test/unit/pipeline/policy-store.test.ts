@@ -10,6 +10,7 @@ import {
   type Policy,
   type PolicyRule,
   type PortPolicy,
+  ruleBlock,
   setList,
 } from '../../../src/pipeline/policy.ts';
 import { type PolicyEffects, PolicyStore } from '../../../src/pipeline/policy-store.ts';
@@ -31,7 +32,7 @@ const addresses = (...list: string[]) => ({ addresses: new Set(list) });
 
 const first: Policy = {
   blocks: new Map([
-    ['web', { rules: [allow(setList('s')), allow(groupList('g')), allow('192.0.2.0/24')] }],
+    ['web', ruleBlock([allow(setList('s')), allow(groupList('g')), allow('192.0.2.0/24')])],
   ]),
   lists: new Map([
     [setList('s'), addresses('10.0.0.1', '10.1.0.0/16')],
@@ -84,7 +85,7 @@ describe('a policy', () => {
   });
 
   test('whose rules or ports have changed concerns everything', () => {
-    const blocks = new Map([['web', { rules: [allow(everyone)] }]]);
+    const blocks = new Map([['web', ruleBlock([allow(everyone)])]]);
     const made = store();
     expect(texts(made.set({ ...first, blocks }))).toEqual([true, []]);
     expect(made.lists.four.size).toBe(0);

@@ -19,11 +19,38 @@ ${port('four', 4, 'securityGroups: [free]')}
 ${port('five', 5, 'vlan: 7')}
 `);
 
+test('ACLs that hold for the same ports are one block, before the groups', () => {
+  const acl = (name: string, rest: string) =>
+    `  - { name: ${name}, priority: 1, action: drop, direction: egress${rest} }`;
+  const { ports, ...rest } = documentOf(`
+networks: [{ name: blue, vni: 1 }]
+securityGroups: [{ name: a }, { name: free, stateful: false }]
+acls:
+${acl('one', '')}
+${acl('two', ', networks: [blue]')}
+${acl('three', ', networks: [blue]')}
+${acl('four', ', securityGroups: [a]')}
+ports:
+${port('none', 1, 'vlan: 1')}
+${port('grouped', 2, 'securityGroups: [a]')}
+${port('loose', 3, 'securityGroups: [free]')}
+`);
+  const firewallOf = firewallsOf({ ports, ...rest });
+  const [none, grouped, loose] = ports.map(firewallOf);
+  const everywhere = ['acls of all ports', 'acls of network blue'];
+  expect(none).toMatchObject({ basics: ['basics'], tiers: [everywhere, []], stateful: true });
+  expect(grouped?.tiers).toEqual([
+    ['acls of all ports', 'acls of group a', 'acls of network blue'],
+    ['group a'],
+  ]);
+  expect(loose?.tiers[0]).toEqual(everywhere.map((name) => `stateless ${name}`));
+});
+
 test('the order of groups says nothing, port security and state do', () => {
   const firewallOf = firewallsOf(document);
   const [one, two, three, four, five] = document.ports.map(firewallOf);
   expect(one).toEqual({
-    name: 'a+b',
+    name: 'a+b, roles',
     basics: ['basics', 'roles'],
     tiers: [['group a', 'group b']],
     stateful: true,

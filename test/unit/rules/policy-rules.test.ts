@@ -1,10 +1,11 @@
 // rules/policy-rules.test.ts — rules of the document as rules of the policy, with text and place.
 
 import { describe, expect, test } from 'vitest';
+import { dropReason } from '../../../src/flow/drop-reasons.ts';
 import type { Rule } from '../../../src/model/document.ts';
 import { documentFromValue } from '../../../src/model/parse.ts';
 import { everyone, groupList, setList } from '../../../src/pipeline/policy.ts';
-import { basicBlocks, groupRules } from '../../../src/rules/policy-rules.ts';
+import { aclRules, basicBlocks, groupRules } from '../../../src/rules/policy-rules.ts';
 
 function ruleOf(fields: object, stateful = true) {
   const { securityGroups } = documentFromValue({
@@ -31,7 +32,7 @@ describe('a rule', () => {
     const { rule, ...rest } = ruleOf(fields);
     expect(rest.remote).toEqual(remote);
     expect(rule.text).toBe(text);
-    expect(rule.id).toBe(`${rest.direction}-policy/web/${text}`);
+    expect(rule.id).toBe(`${rest.direction}-policy/group web/${text}`);
     expect(rule.origin).toEqual({
       object: 'security group web',
       path: 'securityGroups[web].rules[0]',
@@ -50,6 +51,41 @@ describe('a rule', () => {
   test('of a stateful group commits what it lets begin', () => {
     expect(ruleOf({}).rule.steps).toEqual([{ kind: 'commit' }]);
     expect(ruleOf({}, false).rule.steps).toEqual([]);
+  });
+});
+
+describe('an ACL', () => {
+  const aclsOf = (...list: object[]) => {
+    const { acls } = documentFromValue({
+      acls: list.map((fields, index) => ({
+        ...{ name: `a${index}`, priority: 7, action: 'drop', direction: 'egress' },
+        ...fields,
+      })),
+    });
+    return acls;
+  };
+
+  test('ranks by priority, then drop before reject before allow', () => {
+    const acls = aclsOf({}, { action: 'reject' }, { action: 'allow' }, { priority: 6 });
+    const ranks = aclRules(acls, true).map(({ rank }) => rank);
+    expect(ranks).toEqual([...ranks].sort((one, other) => other - one));
+    expect(new Set(ranks).size).toBe(4);
+  });
+
+  test('says what it does, and where it stands', () => {
+    const [drop, reject, allow] = aclRules(
+      aclsOf({}, { action: 'reject' }, { action: 'allow', protocol: 'tcp', ports: 80 }),
+      true,
+    ).map(({ rule }) => rule);
+    expect(drop?.steps).toEqual([{ kind: 'drop', reason: dropReason.AclDeny }]);
+    expect(reject?.steps).toEqual([{ kind: 'drop', reason: dropReason.AclReject }]);
+    expect(allow).toMatchObject({
+      steps: [{ kind: 'commit' }],
+      text: 'allow egress tcp 80 to anyone',
+      priority: 7,
+      origin: { object: 'ACL a2', path: 'acls[a2]' },
+    });
+    expect(aclRules(aclsOf({ action: 'allow' }), false)[0]?.rule.steps).toEqual([]);
   });
 });
 

@@ -87,6 +87,29 @@ test('what has not changed is the same object after the next compilation', () =>
   ]);
 });
 
+test('ACLs are compiled for the ports that they hold for, and kept while none changes', () => {
+  const acl = (name: string, networks: string[]) => ({
+    ...{ name, priority: 1, action: 'drop' as const, direction: 'egress' as const },
+    ...{ protocol: 'tcp' as const, networks, securityGroups: [] },
+  });
+  const acls = [acl('one', ['red']), acl('two', ['nowhere'])];
+  const { compiled, numbering } = new TestNetwork({ ...document, acls }, 'h1');
+  const name = 'acls of network red';
+  expect(compiled.policy.blocks.get(name)?.rules).toHaveLength(1);
+  expect([...compiled.policy.blocks.keys()].some((key) => key.includes('nowhere'))).toBe(false);
+  const open = localLocation(numbering.find('logicalPorts', 'd')!);
+  expect(compiled.policy.ports.get(open)).toMatchObject({
+    tiers: [[name], []],
+    fallback: { egress: { steps: [{ kind: 'commit' }] } },
+  });
+  const options = { host: 'h1', numbering };
+  const again = compile({ ...document, acls: [...acls] }, options, compiled).policy;
+  expect(again).toBe(compiled.policy);
+  const changed = [{ ...acls[0]!, priority: 2 }];
+  const next = compile({ ...document, acls: changed }, options, compiled).policy;
+  expect(next.blocks.get(name)).not.toBe(compiled.policy.blocks.get(name));
+});
+
 test('the groups of the three tiers are those of the ports here', () => {
   const { policy } = new TestNetwork(example('three-tier.yaml'), 'h1').compiled;
   expect([...policy.blocks.keys()]).toEqual([
@@ -95,6 +118,7 @@ test('the groups of the three tiers are those of the ports here', () => {
     'group web',
     'group app',
     'group managed',
+    'acls of all ports',
   ]);
   // A router joins the tiers: what is in group web is found from every one of them.
   expect([...policy.members.keys()]).toEqual(['app']);
