@@ -15,7 +15,7 @@ import { SwitchError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
 import type { Config } from './model/config.ts';
 import { type NotInForce, notInForce } from './model/coverage.ts';
-import { diffDocuments, revisionOf } from './model/diff.ts';
+import { diffDocuments, revisionOf, withUnchanged } from './model/diff.ts';
 import { type Document, type DocumentKind, singularOf } from './model/document.ts';
 import { parseDocument } from './model/parse.ts';
 import { traceKey } from './pipeline/trace.ts';
@@ -117,8 +117,9 @@ export class Switch implements api.SwitchApi {
 
   async #apply(text: string, file: string): Promise<api.ApplyResult> {
     const begun = performance.now();
-    const document = parseDocument(text, file);
-    const changes = diffDocuments(this.#document, document);
+    const parsed = parseDocument(text, file);
+    const changes = diffDocuments(this.#document, parsed);
+    const document = withUnchanged(this.#document, parsed, changes);
     if (changes.length > 0) {
       const compiled = this.#compile(document);
       const revision = this.#revision + 1;
@@ -340,7 +341,8 @@ export class Switch implements api.SwitchApi {
     const { runtime } = this.#attached();
     const words = parseKey(key, this.#names);
     const { steps, ...rest } = traceKey(runtime.slowPath.pipeline, words, 0, this.#names);
-    return { key, steps: steps.map(({ path: _path, mask: _mask, ...step }) => step), ...rest };
+    const shown = steps.map(({ mask: _mask, ...step }) => step);
+    return { key, steps: shown, revision: this.#revision, ...rest };
   }
 
   capture(request: api.CaptureRequest): AsyncIterable<Uint8Array> {

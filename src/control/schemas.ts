@@ -120,8 +120,15 @@ export const traceRequestSchema = z.object({
 export const traceSchema = z.object({
   key: z.string(),
   steps: z.array(
-    z.object({ stage: z.string(), rule: z.string(), origin: z.string(), detail: z.string() }),
+    z.object({
+      stage: z.string(),
+      rule: z.string(),
+      origin: z.string().describe('Object of the document behind the rule.'),
+      path: z.string().describe('Its place there.'),
+      detail: z.string(),
+    }),
   ),
+  revision: count.describe('Of the document that the rules come from.'),
   megaflow: z.string(),
   actions: z.string(),
   drop: z.string().describe('Reason; empty when the packet is forwarded.'),

@@ -100,14 +100,17 @@ export interface TraceRequest {
 export interface TraceStep {
   readonly stage: string;
   readonly rule: string;
-  /** Where the rule comes from: object of the document. */
+  /** Where the rule comes from: object of the document, and place there; empty: nowhere. */
   readonly origin: string;
+  readonly path: string;
   readonly detail: string;
 }
 
 export interface TraceResult {
   readonly key: string;
   readonly steps: readonly TraceStep[];
+  /** Of the document that the rules come from. */
+  readonly revision: number;
   /** Fields that the verdict depends on. */
   readonly megaflow: string;
   readonly actions: string;

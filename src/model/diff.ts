@@ -47,6 +47,27 @@ export function diffDocuments(from: Document, to: Document): readonly ObjectChan
   return documentKinds.flatMap((kind) => diffSection(kind, from, to));
 }
 
+/**
+ * `to`, with every object that the changes leave out replaced by the one of `from`: what is the
+ * same is the very same object then, which can be seen without comparing contents.
+ */
+export function withUnchanged(
+  from: Document,
+  to: Document,
+  changes: readonly ObjectChange[],
+): Document {
+  const sections = documentKinds.map((kind) => {
+    const changed = new Set(changes.filter((one) => one.kind === kind).map(({ name }) => name));
+    if (changed.size === 0) return [kind, from[kind]];
+    const before = new Map<string, Named>(from[kind].map((object) => [object.name, object]));
+    const objects = to[kind].map((object) =>
+      changed.has(object.name) ? object : (before.get(object.name) ?? object),
+    );
+    return [kind, objects];
+  });
+  return Object.fromEntries(sections) as Document;
+}
+
 function diffSection(kind: DocumentKind, from: Document, to: Document): ObjectChange[] {
   const before = new Map<string, Named>(from[kind].map((object) => [object.name, object]));
   const after = new Map<string, Named>(to[kind].map((object) => [object.name, object]));

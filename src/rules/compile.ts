@@ -2,9 +2,11 @@
 //
 // Pure but for `numbering`, which gives new names their numbers. Always the whole document: the
 // difference to what is installed is taken afterwards (diff.ts), so that no change can be
-// forgotten.
+// forgotten. What was compiled before serves only where the same objects of the document would be
+// compiled again to the same: with many ports, a change of rules or address sets alone costs what
+// that change costs.
 
-import type { Document } from '../model/document.ts';
+import { type Document, documentKinds } from '../model/document.ts';
 import type { LearningNetwork } from '../pipeline/learned.ts';
 import { noPolicy, type Policy } from '../pipeline/policy.ts';
 import type { Rule } from '../pipeline/rule.ts';
@@ -16,7 +18,7 @@ import { learnRules } from './learn.ts';
 import { type DatapathObjects, objectsOf } from './objects.ts';
 import { policyOf } from './policy.ts';
 import { portSecurityRules } from './port-security.ts';
-import { type NetworkView, type TopologyOptions, topologyOf } from './topology.ts';
+import { type NetworkView, type Topology, type TopologyOptions, topologyOf } from './topology.ts';
 
 export interface Compiled {
   /** Rules of all stages by id, but for those of the policy. */
@@ -25,6 +27,14 @@ export interface Compiled {
   readonly objects: DatapathObjects;
   /** By VNI. */
   readonly learning: ReadonlyMap<number, LearningNetwork>;
+  /** What it was made of; undefined: nothing. */
+  readonly source?: CompileSource;
+}
+
+interface CompileSource {
+  readonly document: Document;
+  readonly options: TopologyOptions;
+  readonly topology: Topology;
 }
 
 /** Each file of this folder that writes rules. */
@@ -40,6 +50,11 @@ export function compile(
   options: TopologyOptions,
   before: Compiled = nothingCompiled,
 ): Compiled {
+  const { source } = before;
+  if (source !== undefined && sameButPolicy(source, document, options)) {
+    const policy = policyOf(document, source.topology, before.policy);
+    return { ...before, policy, source: { ...source, document } };
+  }
   const topology = topologyOf(document, options);
   const rules = new Map<string, Rule>();
   for (const write of writers) {
@@ -55,7 +70,26 @@ export function compile(
     }),
   );
   const policy = policyOf(document, topology, before.policy);
-  return { rules, policy, objects: objectsOf(topology), learning };
+  const made = { document, options, topology };
+  return { rules, policy, objects: objectsOf(topology), learning, source: made };
+}
+
+/** True when only rules of groups and address sets may differ, of which nothing else is made. */
+function sameButPolicy(source: CompileSource, document: Document, options: TopologyOptions) {
+  const { host, numbering, uplinkDevice } = source.options;
+  if (host !== options.host || numbering !== options.numbering) return false;
+  if (uplinkDevice !== options.uplinkDevice) return false;
+  const groups = source.document.securityGroups;
+  const sameGroups =
+    groups.length === document.securityGroups.length &&
+    groups.every(({ name, stateful }, index) => {
+      const other = document.securityGroups[index]!;
+      return name === other.name && stateful === other.stateful;
+    });
+  return documentKinds.every((kind) => {
+    if (kind === 'addressSets') return true;
+    return kind === 'securityGroups' ? sameGroups : source.document[kind] === document[kind];
+  });
 }
 
 /** What a host has without a document: no rule, no object. */

@@ -57,6 +57,7 @@ function diffRules(
 ): Pick<RuleChanges, 'removed' | 'added'> {
   const removed: Rule[] = [];
   const added: Rule[] = [];
+  if (old === wanted) return { removed, added };
   for (const [id, rule] of old) {
     const other = wanted.get(id);
     if (other === undefined || !sameRule(rule, other)) removed.push(rule);
@@ -75,6 +76,7 @@ function diffObjects<Value>(
 ): ObjectChanges<Value> {
   const put = new Map<string, Value>();
   const removed = new Map<string, Value>();
+  if (old === wanted) return { put, removed };
   for (const [name, value] of wanted) {
     const other = old.get(name);
     if (other === undefined || JSON.stringify(other) !== JSON.stringify(value)) {

@@ -240,7 +240,8 @@ describeWith(['root'], 'vtepctl, as an operator uses it:', () => {
       });
       const stages = result.steps.map(({ stage }: { stage: string }) => stage);
       expect(stages).toEqual(expect.arrayContaining(['classify', 'port-mac', 'l2', 'deliver']));
-      expect(await h1.ctl('trace', ipKey())).toMatch(/verdict +forwarded\n$/);
+      const end = /verdict +forwarded\ndecided +by .+ \(.+, revision \d+\)\n$/;
+      expect(await h1.ctl('trace', ipKey())).toMatch(end);
     });
 
     it('trace of a packet that is dropped names reason and rule, and explains', async () => {

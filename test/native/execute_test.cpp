@@ -314,7 +314,7 @@ TEST(Execute, ProgramsThatAreNotWellFormedAreNotValid) {
   EXPECT_TRUE(valid({}));
   EXPECT_TRUE(valid(enforce_mtu(1450, 3) + output_tunnel(3)));
   EXPECT_FALSE(valid({0}));
-  EXPECT_FALSE(valid({25 | 1 << 8}));
+  EXPECT_FALSE(valid({static_cast<uint32_t>(Op::Count) | 1 << 8}));
   EXPECT_FALSE(valid({action_word(Op::Output)}));
   EXPECT_FALSE(valid({static_cast<uint32_t>(Op::Output) | 1 << 8, 2}));
   EXPECT_FALSE(valid(output(0)));
@@ -374,7 +374,7 @@ class RandomPrograms {
     const Bytes v4 = {10, 1, static_cast<uint8_t>(pick(256)), static_cast<uint8_t>(pick(256))};
     const Bytes v6(16, static_cast<uint8_t>(pick(256)));
     const uint16_t number = static_cast<uint16_t>(pick(65536));
-    switch (pick(22)) {
+    switch (pick(23)) {
       case 0: return output(1 + pick(4));
       case 1: return output_tunnel(1 + pick(5), pick(1 << 24), number);
       case 2: return output_group(1 + pick(2));
@@ -396,6 +396,7 @@ class RandomPrograms {
       case 18: return with_word(Op::Meter, 1);
       case 19: return with_word(Op::Mirror, 1 + pick(4));
       case 20: return with_arg(Op::Upcall, 1);
+      case 21: return {action_word(Op::Reject)};
       default: return {action_word(Op::Sample), 1u << 31, 1 + pick(3)};
     }
   }

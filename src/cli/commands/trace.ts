@@ -45,11 +45,20 @@ async function renderTrace(io: Io, result: TraceResult): Promise<string> {
       ['megaflow', result.megaflow || 'any'],
       ['actions', result.actions || 'none'],
       [drop === '' ? 'verdict' : 'dropped', verdict],
+      ['decided', deciderOf(result)],
     ],
     width,
   );
   const packet = width === undefined ? result.key : fold(result.key, width).join('\n');
   return `${packet}\n\n${await stages(io, result, width)}\n${end}`;
+}
+
+/** The rule that had the last word: what it is, where it stands, since when that is in force. */
+function deciderOf({ steps, revision }: TraceResult): string {
+  const last = steps.at(-1);
+  if (last === undefined || last.rule === '') return `by no rule, revision ${revision}`;
+  const place = last.path === '' ? last.origin : last.path;
+  return `by ${last.rule} (${place}, revision ${revision})`;
 }
 
 /** One line per stage for programs; in a terminal the rule stands above what it did. */

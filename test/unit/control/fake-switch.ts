@@ -167,9 +167,16 @@ export class FakeSwitch implements api.SwitchApi {
     return {
       key,
       steps: [
-        { stage: 'classify', rule: 'port c1', origin: 'port c1', detail: 'network=100' },
-        { stage: 'lookup', rule: 'mac c2', origin: 'port c2', detail: 'tunnel h2' },
+        {
+          ...{ stage: 'classify', rule: 'port c1', detail: 'network=100' },
+          ...{ origin: 'port c1', path: 'ports[c1].device' },
+        },
+        {
+          ...{ stage: 'lookup', rule: 'mac c2', detail: 'tunnel h2' },
+          ...{ origin: 'port c2', path: 'ports[c2].mac' },
+        },
       ],
+      revision: 1,
       megaflow: key,
       actions: isDropped ? 'drop(unknown_mac)' : 'push_tunnel(h2)',
       drop: isDropped ? 'unknown_mac' : '',

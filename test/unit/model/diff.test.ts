@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { diffDocuments, renderDiff, revisionOf } from '../../../src/model/diff.ts';
+import { diffDocuments, renderDiff, revisionOf, withUnchanged } from '../../../src/model/diff.ts';
 import { type Document, documentKinds, emptyDocument } from '../../../src/model/document.ts';
 import { documentFromValue } from '../../../src/model/parse.ts';
 import { arbitraryDocument } from './arbitrary-document.ts';
@@ -160,6 +160,22 @@ test('what later versions have added counts once it says something', () => {
   expect(revisionOf(groups(true))).not.toBe(revisionOf(groups(false)));
   const acl = { name: 'a', priority: 1, action: 'drop', direction: 'egress' };
   expect(revisionOf(documentFromValue({ acls: [acl] }))).not.toBe(revisionOf(emptyDocument));
+});
+
+test('what no change names is the object that was there before', () => {
+  const before = documentFromValue({
+    securityGroups: [{ name: 'a' }, { name: 'b' }],
+    addressSets: [{ name: 's' }],
+  });
+  const after = documentFromValue({
+    securityGroups: [{ name: 'b' }, { name: 'a', stateful: false }, { name: 'c' }],
+    addressSets: [{ name: 's' }],
+  });
+  const shared = withUnchanged(before, after, diffDocuments(before, after));
+  expect(shared).toEqual(after);
+  expect(shared.addressSets).toBe(before.addressSets);
+  expect(shared.securityGroups[0]).toBe(before.securityGroups[1]);
+  expect(shared.securityGroups[1]).toBe(after.securityGroups[1]);
 });
 
 function shuffled(document: Document): Document {

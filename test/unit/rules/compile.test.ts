@@ -132,3 +132,24 @@ function bigDocument(count: number, portCount: number): Document {
     ).flat(),
   });
 }
+
+test('a change of rules or address sets alone leaves all else as it was made', () => {
+  const document = example('three-tier.yaml');
+  const { compiled, numbering } = new TestNetwork(document, 'h1');
+  const options = { host: 'h1', numbering, uplinkDevice: 'uplink0' };
+  const addressSets = [{ name: 'operators', addresses: ['192.0.2.0/27'] }];
+  const next = compile({ ...document, addressSets }, options, compiled);
+  expect(next.rules).toBe(compiled.rules);
+  expect(next.objects).toBe(compiled.objects);
+  expect(next.policy).not.toBe(compiled.policy);
+  const changes = diffCompiled(compiled, next);
+  expect([changes.empty, changes.rules.removed, changes.rules.added]).toEqual([false, [], []]);
+  const [group] = document.securityGroups;
+  const loose = { ...group!, stateful: false };
+  const groups = [loose, ...document.securityGroups.slice(1)];
+  const again = compile({ ...document, securityGroups: groups }, options, compiled);
+  expect(again.rules).not.toBe(compiled.rules);
+  expect(again.policy).toEqual(
+    new TestNetwork({ ...document, securityGroups: groups }, 'h1', numbering).compiled.policy,
+  );
+});
