@@ -31,6 +31,8 @@ const documents = arbitraryDocument.map(
     ...document,
     networks: document.networks.map((network) => ({ ...network, learning: false })),
     securityGroups: document.securityGroups.map((group) => ({ ...group, stateful: false })),
+    // Ports without a group would track connections for ACLs.
+    acls: document.acls.map((acl) => ({ ...acl, networks: [], securityGroups: ['group-0'] })),
   }),
 );
 
