@@ -88,7 +88,13 @@ function diffFields(from: Named | undefined, to: Named | undefined): FieldChange
   const names = [...new Set([...before.keys(), ...after.keys()])].sort(byCodeUnits);
   return names
     .map((field) => ({ field, from: before.get(field), to: after.get(field) }))
-    .filter((change) => change.field !== 'name' && !isDeepStrictEqual(change.from, change.to));
+    .filter(({ field, from, to }) => field !== 'name' && !isSame(from, to));
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (one === undefined || other === undefined) return false; // the usual case, and cheap
+  return isDeepStrictEqual(one, other);
 }
 
 /** Fields of an object by name, those of a mapping below it with a dot; lists stay whole. */

@@ -158,6 +158,8 @@ const yamlOptions = {
 interface Composed {
   readonly document: yaml.Document;
   readonly lines: yaml.LineCounter;
+  /** Uses of anchors, as they are written. */
+  readonly aliasCount: number;
 }
 
 /**
@@ -167,7 +169,8 @@ interface Composed {
 function compose(text: string): Composed {
   const lines = new yaml.LineCounter();
   const composer = new yaml.Composer({ ...yamlOptions, lineCounter: lines });
-  const documents = [...composer.compose(boundedTokens(text, lines), true, text.length)];
+  const bounds = new Bounds();
+  const documents = [...composer.compose(boundedTokens(text, lines, bounds), true, text.length)];
   const [document, second] = documents;
   if (document === undefined) throw new Error('the composer gives one document at least');
   if (second !== undefined) {
@@ -175,13 +178,16 @@ function compose(text: string): Composed {
     const message = 'a second document starts here';
     throw new Refusal({ path: [], message, expected: 'one document', position });
   }
-  return { document, lines };
+  return { document, lines, aliasCount: bounds.aliasCount };
 }
 
-function* boundedTokens(text: string, lines: yaml.LineCounter): Generator<yaml.CST.Token> {
+function* boundedTokens(
+  text: string,
+  lines: yaml.LineCounter,
+  bounds: Bounds,
+): Generator<yaml.CST.Token> {
   const parser = new yaml.Parser(lines.addNewLine);
   lines.addNewLine(0);
-  const bounds = new Bounds();
   for (const lexeme of new yaml.Lexer().lex(text)) {
     bounds.add(lexeme, lines.lineStarts.length);
     yield* parser.next(lexeme);
@@ -196,6 +202,10 @@ class Bounds {
   #indicators = 0;
   #aliases = 0;
   #lineStart = true;
+
+  get aliasCount(): number {
+    return this.#aliases;
+  }
 
   /** @param lexeme piece of text as yaml.Lexer gives it: scalars and marks begin with a control */
   add(lexeme: string, line: number): void {
@@ -232,7 +242,7 @@ const tooManyAliases: PlacedFinding = {
 
 function readYaml(text: string): Source {
   const composed = compose(text);
-  const { document, lines } = composed;
+  const { document, lines, aliasCount } = composed;
   const wrong = [...document.errors, ...document.warnings];
   if (wrong.length > 0) {
     const findings = wrong.slice(0, findingsMax);
@@ -242,10 +252,10 @@ function readYaml(text: string): Source {
     const message = 'the input is empty';
     return { findings: [{ path: [], message, expected: 'a mapping; {} if nothing is wanted' }] };
   }
-  const aliases = aliasUse(document, lines);
-  if (aliases.unknown !== undefined) return { findings: [aliases.unknown] };
+  const unknown = aliasCount === 0 ? undefined : unknownAlias(document, lines);
+  if (unknown !== undefined) return { findings: [unknown] };
   const value = toValue(document);
-  if (aliases.used && !expandsWithin(value, expandedCountMax)) {
+  if (aliasCount > 0 && !expandsWithin(value, expandedCountMax)) {
     return { findings: [{ ...tooManyAliases, message: 'aliases expand to too much' }] };
   }
   return { value, locate: (finding) => locateIn(composed, finding) };
@@ -285,17 +295,12 @@ function syntaxFinding(
   }
 }
 
-/** Whether there are aliases, and the first whose anchor does not stand before it. */
-function aliasUse(
-  document: yaml.Document,
-  lines: yaml.LineCounter,
-): { readonly used: boolean; readonly unknown?: PlacedFinding } {
+/** The first alias whose anchor does not stand before it. */
+function unknownAlias(document: yaml.Document, lines: yaml.LineCounter): PlacedFinding | undefined {
   const anchors = new Set<string>();
-  let used = false;
   let unknown: PlacedFinding | undefined;
   yaml.visit(document, {
     Alias: (_, alias) => {
-      used = true;
       if (anchors.has(alias.source)) return undefined;
       const offset = rangeStart(alias) ?? 0;
       const path = pathAt(document.contents, offset);
@@ -308,7 +313,7 @@ function aliasUse(
       if (node.anchor !== undefined) anchors.add(node.anchor);
     },
   });
-  return { used, ...(unknown === undefined ? {} : { unknown }) };
+  return unknown;
 }
 
 /** True when the value has at most `limit` parts, shared ones counted wherever they appear. */

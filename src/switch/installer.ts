@@ -187,9 +187,11 @@ export class Installer {
       if (name.startsWith(uplinkPrefix)) this.#waiting.delete(name);
     }
     if (tunnels.size === 0) return [];
-    const devices = device === undefined ? devicesWith(endpoints) : [device];
+    const carried = device === undefined ? carriersOf(endpoints) : [];
+    const devices =
+      device === undefined ? [...new Set(carried.map((one) => one.device))] : [device];
     for (const address of endpoints) {
-      if (device !== undefined || devicesWith([address]).length > 0) continue;
+      if (device !== undefined || carried.some((one) => one.address === address)) continue;
       const name = `${uplinkPrefix}${address}`;
       this.#waiting.set(name, {
         device: name,
@@ -209,11 +211,13 @@ export class Installer {
   }
 }
 
-/** Names of devices that carry one of the addresses. */
-function devicesWith(addresses: readonly string[]): string[] {
-  return Object.entries(networkInterfaces())
-    .filter(([, list]) => list?.some(({ address }) => addresses.includes(address)))
-    .map(([name]) => name);
+/** Which device carries which of the addresses. */
+function carriersOf(addresses: readonly string[]): { device: string; address: string }[] {
+  return Object.entries(networkInterfaces()).flatMap(([device, list]) =>
+    (list ?? [])
+      .filter(({ address }) => addresses.includes(address))
+      .map(({ address }) => ({ device, address })),
+  );
 }
 
 function accessPort({ number, device, mode }: PortObject): NativePortConfig {

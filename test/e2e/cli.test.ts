@@ -302,7 +302,8 @@ describeWith(['root'], 'vtepctl, as an operator uses it:', () => {
         expect(await h1.json('apply', '-f', file)).toMatchObject({ revision, hash, changes: [] });
       }
       expect(await h1.ctl('apply', '-f', file)).toMatch(/^revision 1: nothing changed, \d+ ms\n$/);
-      expect(await carried()).toEqual(flowsBefore);
+      // A container may ask for a neighbour meanwhile, which makes a flow of its own.
+      expect(await carried()).toEqual(expect.arrayContaining(flowsBefore));
       expect(await stream.finish()).toMatchObject({ lost: 0, duplicated: 0, corrupted: 0 });
     });
 
