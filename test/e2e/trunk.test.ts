@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Lab } from '../support/netns.ts';
 import { useLab } from '../support/netns.ts';
+import { heldUpMs } from '../support/process.ts';
 import { describeWith } from '../support/requires.ts';
 import { twoHosts } from '../support/topology.ts';
 import { datagrams, ping, transfer } from '../support/traffic.ts';
@@ -156,13 +157,13 @@ describeWith(['root', 'veth', 'tun'], 'a trunk device', () => {
     await h1.start();
     const file = lab.path('all-vlans.yaml');
     writeFileSync(file, allVlans(first, last));
-    const begun = performance.now();
+    const before = heldUpMs(h1.pid, h1.datapathPid);
     const { tookMs } = await h1.json('apply', '-f', file);
-    const wall = performance.now() - begun;
+    const heldUp = heldUpMs(h1.pid, h1.datapathPid) - before;
     process.stdout.write(
-      `4094 ports and networks: ${tookMs} ms in vtepd, ${wall.toFixed(0)} ms with vtepctl\n`,
+      `4094 ports and networks: ${tookMs} ms, ${heldUp.toFixed(0)} ms of them held up by others\n`,
     );
-    expect(wall).toBeLessThan(applyMaxMs);
+    expect(tookMs - heldUp).toBeLessThan(applyMaxMs);
     expect((await h1.status()).counts.ports).toBe(1);
     await expectTraffic(lab, first, last);
     const again = await h1.json('apply', '-f', file);

@@ -5,7 +5,7 @@
 // time.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createWriteStream, readFileSync, type WriteStream } from 'node:fs';
+import { createWriteStream, readdirSync, readFileSync, type WriteStream } from 'node:fs';
 import { waitUntil } from './wait.ts';
 
 /** What a finished command left behind. */
@@ -105,6 +105,22 @@ export function alive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * Milliseconds that threads of the daemons were ready and waited for a CPU so far, which on an idle
+ * machine would not have passed. Counts those that work one after the other: the main threads, and
+ * those of the data path.
+ */
+export function heldUpMs(...pids: number[]): number {
+  const threads = pids.flatMap((pid) => {
+    const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
+    const ofDatapath = (task: string) => readFileSync(`${task}/comm`, 'utf8').startsWith('vtep-');
+    return tasks.filter((task) => task.endsWith(`/${pid}`) || ofDatapath(task));
+  });
+  // On a CPU, waiting for one (ns), time slices.
+  const waited = threads.map((task) => readFileSync(`${task}/schedstat`, 'utf8').split(' ')[1]);
+  return waited.reduce((sum, ns) => sum + Number(ns) / 1e6, 0);
 }
 
 export interface StartOptions {
