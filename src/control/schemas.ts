@@ -89,7 +89,9 @@ export const statusSchema = z.object({
     sinceMs: z.number(),
     restarts: z.number(),
     lastRecoveryMs: z.number().nullable(),
-    reconciled: z.object({ kept: count, replaced: count, removed: count }).nullable(),
+    reconciled: z
+      .object({ kept: count, replaced: count, removed: count, expired: count })
+      .nullable(),
   }),
   counts: z.object({
     ports: count,

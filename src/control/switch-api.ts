@@ -50,8 +50,16 @@ export interface DatapathStatus {
    * Milliseconds that the last recovery took, from its death noticed to everything reprogrammed.
    */
   readonly lastRecoveryMs: number | null;
-  /** Flows kept, replaced and removed when this vtepd took over. */
-  readonly reconciled: { kept: number; replaced: number; removed: number } | null;
+  /** What became of the flows that were found at the take-over; null: none was looked for. */
+  readonly reconciled: ReconciledFlows | null;
+}
+
+export interface ReconciledFlows {
+  readonly kept: number;
+  readonly replaced: number;
+  readonly removed: number;
+  /** Idle for too long, whatever the rules say of them. */
+  readonly expired: number;
 }
 
 export interface SwitchStatus {

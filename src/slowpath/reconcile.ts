@@ -16,6 +16,8 @@ export interface Reconciled {
   readonly kept: number;
   readonly replaced: number;
   readonly removed: number;
+  /** Idle for too long, whatever the rules say of them. */
+  readonly expired: number;
 }
 
 export interface ReconcileParts {
@@ -36,8 +38,9 @@ export function reconcile(parts: ReconcileParts): Reconciled {
   parts.revalidator.request();
   parts.revalidator.finish();
   const replaced = counts.replaced - before.replaced;
-  const removed = counts.removed - before.removed + counts.expired - before.expired;
-  return { kept: found - replaced - removed, replaced, removed };
+  const removed = counts.removed - before.removed;
+  const expired = counts.expired - before.expired;
+  return { kept: found - replaced - removed - expired, replaced, removed, expired };
 }
 
 function relearn({ pipeline, store, learning }: ReconcileParts): void {

@@ -49,10 +49,10 @@ export function renderStatus(io: Io, status: SwitchStatus, nowMs: number): strin
     entries.push(['restarts', `${datapath.restarts} of the datapath${took}`]);
   }
   if (datapath.reconciled !== null) {
-    const { kept, replaced, removed } = datapath.reconciled;
-    const text = `${kept} flows kept, ${replaced} replaced, ${removed} removed`;
+    const { kept, replaced, removed, expired } = datapath.reconciled;
+    const text = `${kept} flows kept, ${replaced} replaced, ${removed} removed, ${expired} expired`;
     // A datapath that was just started had none.
-    if (kept + replaced + removed > 0) entries.push(['taken over', text]);
+    if (kept + replaced + removed + expired > 0) entries.push(['taken over', text]);
   }
   const loud = warnings.map((warning) => paint(io, 'yellow', `warning: ${warning}`));
   return facts(entries) + loud.map((line) => `${line}\n`).join('');

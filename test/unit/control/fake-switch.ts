@@ -101,7 +101,7 @@ export class FakeSwitch implements api.SwitchApi {
         sinceMs: startedMs,
         restarts: 1,
         lastRecoveryMs: 180,
-        reconciled: { kept: 3, replaced: 1, removed: 0 },
+        reconciled: { kept: 3, replaced: 1, removed: 0, expired: 2 },
       },
       counts: { ports: 2, tunnels: 1, networks: 1, rules: 12, flows: 3, learned: 0 },
       warnings: this.warnings,

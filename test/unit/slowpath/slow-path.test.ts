@@ -145,7 +145,7 @@ describe('a new vtepd', () => {
     const flows = [...worker!.flows];
     worker!.sent.length = 0;
     const { reconciled } = bench.restart(bench.compiled);
-    expect(reconciled).toEqual({ kept: 3, replaced: 0, removed: 0 });
+    expect(reconciled).toEqual({ kept: 3, replaced: 0, removed: 0, expired: 0 });
     expect(worker!.flows).toEqual(flows);
     expect(worker!.sent).toEqual([]);
     bench.check();
@@ -165,7 +165,7 @@ describe('a new vtepd', () => {
     const [worker] = bench.datapath.workers;
     worker!.sent.length = 0;
     const { reconciled } = bench.restart(other);
-    expect(reconciled).toEqual({ kept: 0, replaced: 3, removed: 0 });
+    expect(reconciled).toEqual({ kept: 0, replaced: 3, removed: 0, expired: 0 });
     expect(worker!.sent.map(([kind]) => kind)).toEqual(
       [1, 2, 3].flatMap(() => [commandKind.InstallFlow, commandKind.RemoveFlow]),
     );
@@ -182,7 +182,7 @@ describe('a new vtepd', () => {
     const before = [...bench.datapath.workers[0]!.flows];
     const { slowPath, reconciled } = bench.restart(bench.compiled);
     expect(slowPath.learning.size).toBe(2);
-    expect(reconciled).toEqual({ kept: before.length, replaced: 0, removed: 0 });
+    expect(reconciled).toEqual({ kept: before.length, replaced: 0, removed: 0, expired: 0 });
     expect(bench.datapath.workers[0]!.flows).toEqual(before);
   });
 });

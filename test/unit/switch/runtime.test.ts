@@ -56,7 +56,7 @@ describe('a runtime', () => {
     await runtime.take(compiled(numbering, 'a', 'b'));
     expect(native.listPorts().map(({ name }) => name)).toEqual(['u1', 'a', 'b']);
     expect(native.listTunnels()).toMatchObject([{ remote: '172.31.1.2' }]);
-    expect(runtime.reconciled).toEqual({ kept: 0, replaced: 0, removed: 0 });
+    expect(runtime.reconciled).toEqual({ kept: 0, replaced: 0, removed: 0, expired: 0 });
     expect(runtime.datapathPid).toBe(4711);
   });
 
