@@ -123,6 +123,14 @@ export function heldUpMs(...pids: number[]): number {
   return waited.reduce((sum, ns) => sum + Number(ns) / 1e6, 0);
 }
 
+/** Milliseconds of CPU that some work takes, which other programs of the machine do not prolong. */
+export function cpuMs(work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
 export interface StartOptions {
   /** File that gets standard output and error, as they come. */
   log?: string;

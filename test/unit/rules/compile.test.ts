@@ -10,6 +10,7 @@ import { Translation, translate } from '../../../src/pipeline/translate.ts';
 import { compile, nothingCompiled } from '../../../src/rules/compile.ts';
 import { diffCompiled } from '../../../src/rules/diff.ts';
 import { Numbering } from '../../../src/rules/numbering.ts';
+import { cpuMs } from '../../support/process.ts';
 import { sameWords, wildBits } from '../pipeline/arbitrary.ts';
 import { arbitraryPacket } from './arbitrary-packet.ts';
 import { example, exampleNames, TestNetwork } from './network.ts';
@@ -101,12 +102,12 @@ test('a hundred ports in a thousand networks compile in less than 200 ms', () =>
   const document = bigDocument(1000, 100);
   const numbering = new Numbering();
   compile(document, { host: 'h1', numbering });
-  const times = [1, 2, 3].map(() => {
-    const start = performance.now();
-    const { rules } = compile(document, { host: 'h1', numbering });
-    expect(rules.size).toBeGreaterThan(2000);
-    return performance.now() - start;
-  });
+  const times = [1, 2, 3].map(() =>
+    cpuMs(() => {
+      const { rules } = compile(document, { host: 'h1', numbering });
+      expect(rules.size).toBeGreaterThan(2000);
+    }),
+  );
   expect(Math.min(...times)).toBeLessThan(200);
 });
 
