@@ -307,22 +307,29 @@ inline Opened open_straight(const Packet& packet, const RxContext& context) noex
   return opened;
 }
 
+// Both headers straight: false, and nothing is changed, if one of them is not.
+inline bool parse_straight_tunnel(Packet& packet, const RxContext& context, FlowKey& key,
+                                  PacketInfo& info) noexcept {
+  const Opened opened = open_straight(packet, context);
+  if (opened.inner_bytes == 0) return false;
+  const Step inner{packet.data + straight_inner, opened.inner_bytes, context.verify_checksums, key,
+                   info};
+  if (!parse_straight(inner, opened.from)) return false;
+  info.outer_bytes = straight_inner;
+  info.outer_tos = packet.data[straight_l3 + ipv4_tos_offset];
+  packet.data += straight_inner;
+  packet.length = opened.inner_bytes;
+  packet.offload = Offload{};
+  if ((info.outer_tos & ecn_mask) != 0) info.drop = combine_ecn(packet, key, info);
+  return true;
+}
+
 }  // namespace
 
 void parse_uplink(Packet& packet, const RxContext& context, FlowKey& key,
                   PacketInfo& info) noexcept {
-  const Opened opened = open_straight(packet, context);
-  const Step inner{packet.data + straight_inner, opened.inner_bytes, context.verify_checksums, key,
-                   info};
-  if (opened.inner_bytes != 0 && parse_straight(inner, opened.from)) [[likely]] {
-    info.outer_bytes = straight_inner;
-    info.outer_tos = packet.data[straight_l3 + ipv4_tos_offset];
-    packet.data += straight_inner;
-    packet.length = opened.inner_bytes;
-    packet.offload = Offload{};
-    if ((info.outer_tos & ecn_mask) != 0) info.drop = combine_ecn(packet, key, info);
+  if (parse_straight_tunnel(packet, context, key, info)) [[likely]]
     return;
-  }
   memset(static_cast<void*>(&key), 0, sizeof key);
   info = PacketInfo{};
   key.in_port = context.in_port;
