@@ -108,6 +108,7 @@ TEST_F(ResolverTest, ANeighbourThatAnswersResolvesTheTunnel) {
 TEST_F(ResolverTest, AnIpv6NeighbourOfANewDeviceResolvesAtOnce) {
   run(-1, "sysctl -qw net.ipv6.conf.u1.dad_transmits=20; ip link set u1 down; ip link set u1 up");
   run(-1, "ip addr replace 2001:db8::1/64 dev u1 nodad");
+  run(-1, "until ip link show u1 | grep -q 'state UP'; do sleep 0.01; done");
   set_tunnel(7, v6(2), v6(1));
   const auto start = Clock::now();
   ASSERT_TRUE(resolves()) << status().why;
