@@ -27,7 +27,7 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** What all threads of a process have run, in seconds; to the nanosecond, unlike its clock ticks. */
+/** What all threads of a process have run, in seconds: to the nanosecond, unlike its ticks. */
 function cpuSeconds(pid: number): number {
   const tasks = readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`);
   const ran = tasks.map((task) => readFileSync(`${task}/schedstat`, 'utf8').split(' ')[0]);
