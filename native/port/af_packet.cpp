@@ -13,15 +13,15 @@
 #include "base/be.h"
 #include "base/error.h"
 #include "port/packet_sender.h"
+#include "port/tx_runs.h"
 #include "port/uplink_filter.h"
 #include "port/vnet_frame.h"
 
 namespace vtep {
 namespace {
 
-constexpr uint32_t tx_pending_max = 64;  // packets per sendmmsg
-constexpr uint32_t rx_slots_min = 8;     // what a quiet queue offers to the kernel
-constexpr uint32_t rx_tries_max = 64;    // reads that the kernel may refuse in a row
+constexpr uint32_t rx_slots_min = 8;   // what a quiet queue offers to the kernel
+constexpr uint32_t rx_tries_max = 64;  // reads that the kernel may refuse in a row
 constexpr uint32_t drops_asked_every =
     1024;  // packets between two looks at the kernel's drop counter
 // A superpacket is charged with some 70 KiB, so this is about a hundred of them or 8000 small
@@ -38,7 +38,8 @@ struct alignas(cmsghdr) ControlBuffer {
 
 class AfPacketQueue final : public PortQueue {
  public:
-  AfPacketQueue(FramePool& pool, uint32_t port_number, Fd rx, Fd tx) noexcept;
+  // `join`: whether tunnel packets may leave as superpackets.
+  AfPacketQueue(FramePool& pool, uint32_t port_number, Fd rx, Fd tx, bool join) noexcept;
   ~AfPacketQueue() override;
 
   uint32_t rx_burst(FrameCache& frames, Packet* packets, uint32_t max) noexcept override;
@@ -51,8 +52,11 @@ class AfPacketQueue final : public PortQueue {
   int receive(uint32_t wanted) noexcept;
   bool accept(uint32_t slot, Packet& packet) noexcept;
   void ask_kernel_drops() noexcept;
+  void lay_out() noexcept;
   uint32_t send_some(uint32_t sent, bool& retried) noexcept;
-  void drop(DropReason reason) noexcept { ++stats.drops[static_cast<uint32_t>(reason)]; }
+  void drop(DropReason reason, uint32_t count = 1) noexcept {
+    stats.drops[static_cast<uint32_t>(reason)] += count;
+  }
 
   FramePool& pool_;
   const uint32_t port_number_;
@@ -64,38 +68,34 @@ class AfPacketQueue final : public PortQueue {
   mmsghdr rx_messages_[ScatterFrames::slot_max] = {};
   ControlBuffer rx_control_[ScatterFrames::slot_max] = {};
 
-  uint32_t pending_count_ = 0;  // packets waiting for flush()
-  Packet pending_[tx_pending_max];
-  mmsghdr tx_messages_[tx_pending_max] = {};
-  iovec tx_vectors_[tx_pending_max][2] = {};
-  VnetHeader tx_headers_[tx_pending_max] = {};
-  sockaddr_ll tx_addresses_[tx_pending_max] = {};
+  TxRuns waiting_;  // for flush()
+  sockaddr_ll bound_ = {};
+  mmsghdr tx_messages_[TxRuns::packets_max] = {};  // one per run
+  // Of each run: the virtio_net_hdr, then its packets.
+  iovec tx_vectors_[2 * TxRuns::packets_max] = {};
+  VnetHeader tx_headers_[TxRuns::packets_max] = {};
+  sockaddr_ll tx_addresses_[TxRuns::packets_max] = {};
 };
 
-AfPacketQueue::AfPacketQueue(FramePool& pool, uint32_t port_number, Fd rx, Fd tx) noexcept
+AfPacketQueue::AfPacketQueue(FramePool& pool, uint32_t port_number, Fd rx, Fd tx,
+                             bool join) noexcept
     : pool_(pool),
       port_number_(port_number),
       rx_(std::move(rx)),
       tx_(std::move(tx)),
-      scatter_(pool) {
+      scatter_(pool),
+      waiting_(join) {
   for (uint32_t slot = 0; slot < ScatterFrames::slot_max; ++slot) {
     rx_messages_[slot].msg_hdr.msg_iov = scatter_.vectors(slot);
     rx_messages_[slot].msg_hdr.msg_iovlen = 3;
     rx_messages_[slot].msg_hdr.msg_control = &rx_control_[slot];
   }
-  sockaddr_ll bound = {};
-  socklen_t size = sizeof bound;
-  ::getsockname(tx_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
-  for (uint32_t slot = 0; slot < tx_pending_max; ++slot) {
-    tx_vectors_[slot][0] = {&tx_headers_[slot], sizeof(VnetHeader)};
-    tx_messages_[slot].msg_hdr.msg_iov = tx_vectors_[slot];
-    tx_messages_[slot].msg_hdr.msg_iovlen = 2;
-    tx_addresses_[slot] = bound;
-  }
+  socklen_t size = sizeof bound_;
+  ::getsockname(tx_.get(), reinterpret_cast<sockaddr*>(&bound_), &size);
 }
 
 AfPacketQueue::~AfPacketQueue() {
-  for (uint32_t i = 0; i < pending_count_; ++i) pool_.give(&pending_[i].frame, 1);
+  for (uint32_t i = 0; i < waiting_.packet_count(); ++i) pool_.give(&waiting_.packet(i).frame, 1);
 }
 
 int AfPacketQueue::receive(uint32_t wanted) noexcept {
@@ -181,25 +181,43 @@ void AfPacketQueue::ask_kernel_drops() noexcept {
 
 void AfPacketQueue::tx_burst(FrameCache& frames, const Packet* packets, uint32_t count) noexcept {
   for (uint32_t i = 0; i < count; ++i) {
-    if (pending_count_ == tx_pending_max) flush(frames);
-    const uint32_t slot = pending_count_++;
-    const Packet& packet = packets[i];
-    pending_[slot] = packet;
-    tx_headers_[slot] = vnet_from_offload(packet);
-    tx_vectors_[slot][1] = {packet.data, packet.length};
+    if (waiting_.full()) flush(frames);
+    waiting_.add(packets[i]);
+  }
+}
+
+// One message a run.
+void AfPacketQueue::lay_out() noexcept {
+  iovec* vector = tx_vectors_;
+  for (uint32_t at = 0; at < waiting_.count(); ++at) {
+    const TxRun& run = waiting_.run(at);
+    const Packet whole = waiting_.whole(at);
+    tx_headers_[at] = vnet_from_offload(whole);
+    msghdr& header = tx_messages_[at].msg_hdr;
+    header.msg_iov = vector;
+    *vector++ = {&tx_headers_[at], sizeof(VnetHeader)};
+    *vector++ = {whole.data, waiting_.packet(run.first).length};
+    for (uint32_t index = run.first; index != run.last;) {
+      index = waiting_.next(index);
+      const Packet& packet = waiting_.packet(index);
+      *vector++ = {packet.data + run.outer, packet.length - run.outer};
+    }
+    header.msg_iovlen = static_cast<size_t>(vector - header.msg_iov);
     // The kernel takes the L3 protocol of a superpacket from its GSO type, past any tag, and then
     // segments it wrongly. Naming the protocol ourselves prevents that.
-    msghdr& header = tx_messages_[slot].msg_hdr;
-    const bool named = packet.offload.gso_type != GsoType::None && packet.length >= ETH_HLEN;
-    if (named) tx_addresses_[slot].sll_protocol = load_be16(packet.data + 12).raw;
-    header.msg_name = named ? &tx_addresses_[slot] : nullptr;
+    const bool named = whole.offload.gso_type != GsoType::None && whole.length >= ETH_HLEN;
+    if (named) {
+      tx_addresses_[at] = bound_;
+      tx_addresses_[at].sll_protocol = load_be16(whole.data + 12).raw;
+    }
+    header.msg_name = named ? &tx_addresses_[at] : nullptr;
     header.msg_namelen = named ? sizeof(sockaddr_ll) : 0;
   }
 }
 
-// Sends from pending_[sent]; returns how many were dealt with, at least one.
+// Sends from the run `sent` on; returns how many runs were dealt with, at least one.
 uint32_t AfPacketQueue::send_some(uint32_t sent, bool& retried) noexcept {
-  const int got = ::sendmmsg(tx_.get(), tx_messages_ + sent, pending_count_ - sent, MSG_DONTWAIT);
+  const int got = ::sendmmsg(tx_.get(), tx_messages_ + sent, waiting_.count() - sent, MSG_DONTWAIT);
   if (got > 0) {
     retried = false;
     return static_cast<uint32_t>(got);
@@ -211,15 +229,19 @@ uint32_t AfPacketQueue::send_some(uint32_t sent, bool& retried) noexcept {
     return 0;
   }
   retried = false;
-  drop(full ? DropReason::TxFull : errno == EMSGSIZE ? DropReason::TxTooLong : DropReason::TxError);
+  drop(full                ? DropReason::TxFull
+       : errno == EMSGSIZE ? DropReason::TxTooLong
+                           : DropReason::TxError,
+       waiting_.run(sent).count);
   return 1;
 }
 
 void AfPacketQueue::flush(FrameCache& frames) noexcept {
+  lay_out();
   bool retried = false;
-  for (uint32_t sent = 0; sent < pending_count_;) sent += send_some(sent, retried);
-  for (uint32_t i = 0; i < pending_count_; ++i) frames.free(pending_[i]);
-  pending_count_ = 0;
+  for (uint32_t sent = 0; sent < waiting_.count();) sent += send_some(sent, retried);
+  for (uint32_t i = 0; i < waiting_.packet_count(); ++i) frames.free(waiting_.packet(i));
+  waiting_.clear();
 }
 
 void set_size(int socket, int forced, int plain) {
@@ -271,7 +293,7 @@ void make_promiscuous(int socket, const Device& device) {
 std::unique_ptr<PortQueue> make_packet_sender(FramePool& pool, const Device& device,
                                               uint32_t port_number) {
   Fd tx = open_packet_socket(device, 0, PortConfig{});
-  return std::make_unique<AfPacketQueue>(pool, port_number, Fd(), std::move(tx));
+  return std::make_unique<AfPacketQueue>(pool, port_number, Fd(), std::move(tx), false);
 }
 
 AfPacketPort::AfPacketPort(const PortConfig& config, FramePool& pool, bool uso)
@@ -307,7 +329,8 @@ std::unique_ptr<PortQueue> AfPacketPort::open_queue(uint32_t, bool receive) {
     if ((config_.flags & port_flag_uplink) == 0) make_promiscuous(rx.get(), device_);
   }
   Fd tx = first_tx_.open() ? std::move(first_tx_) : open_packet_socket(device_, 0, config_);
-  return std::make_unique<AfPacketQueue>(pool_, config_.number, std::move(rx), std::move(tx));
+  const bool join = (config_.flags & port_flag_uplink) != 0 && capabilities_.tx_uso;
+  return std::make_unique<AfPacketQueue>(pool_, config_.number, std::move(rx), std::move(tx), join);
 }
 
 }  // namespace vtep

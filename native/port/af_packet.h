@@ -5,7 +5,8 @@
 //         direction and the kernel's skb, which for TCP in superpackets is small.
 // Thread: as port.h says. The receiving worker has the one socket that reads; every worker has a
 //         socket of its own to send by, so that sending takes no lock of ours.
-// Limits: ScatterFrames::slot_max messages per read, tx_pending_max per write.
+//         An uplink sends tunnel packets of one outer flow together (tx_runs.h).
+// Limits: ScatterFrames::slot_max messages per read, TxRuns::packets_max packets per write.
 #pragma once
 
 #include <memory>

@@ -142,6 +142,32 @@ std::vector<uint8_t> Probe::receive(uint16_t eth_type) {
   return {};
 }
 
+UdpReader::UdpReader(int netns, uint16_t port) {
+  std::thread([&] {
+    ::setns(netns, CLONE_NEWNET);
+    socket_ = Fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in6 any = {};
+    any.sin6_family = AF_INET6;
+    any.sin6_port = htons(port);
+    const timeval patience = {1, 0};
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (::bind(socket_.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) != 0) socket_.close();
+  }).join();
+  EXPECT_TRUE(socket_.open());
+}
+
+std::vector<std::vector<uint8_t>> UdpReader::read(uint32_t count) {
+  std::vector<std::vector<uint8_t>> datagrams;
+  while (datagrams.size() < count) {
+    std::vector<uint8_t> bytes(70000);
+    const ssize_t got = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+    if (got < 0) break;
+    bytes.resize(static_cast<size_t>(got));
+    datagrams.push_back(std::move(bytes));
+  }
+  return datagrams;
+}
+
 constexpr uint32_t outer_bytes = 14 + 20 + 8 + 8;
 
 void TinyVtep::decap(Packet& packet) const {

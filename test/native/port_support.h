@@ -58,6 +58,17 @@ class Probe {
   Fd socket_;
 };
 
+// An ordinary UDP socket, IPv4 and IPv6, at the far end of a veth.
+class UdpReader {
+ public:
+  UdpReader(int netns, uint16_t port);
+  // Up to `count` datagrams; fewer when none has come for a second.
+  std::vector<std::vector<uint8_t>> read(uint32_t count);
+
+ private:
+  Fd socket_;
+};
+
 // What a forwarder saw.
 struct Seen {
   uint64_t packets = 0;
