@@ -25,7 +25,7 @@ export interface Case {
   /** Shortest time of one sample in ms, for cases that can only prepare a few runs. */
   readonly sampleMs?: number;
   /** Further figures by metric ("latency p99 us"), asked for at the end. */
-  readonly extra?: () => Readonly<Record<string, number>>;
+  readonly extra?: () => Readonly<Record<string, readonly number[]>>;
 }
 
 const sampleMsDefault = 20;
@@ -50,7 +50,7 @@ export function measureCases(
     const subject = { case: one.name, flows: one.flows, system: 'vtepd' };
     report.add({ ...subject, metric: `${one.unit}/s` }, rates(one, seconds));
     for (const [metric, value] of Object.entries(one.extra?.() ?? {})) {
-      report.add({ ...subject, metric }, [value]);
+      report.add({ ...subject, metric }, value);
     }
   }
   progress.done();

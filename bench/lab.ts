@@ -1,10 +1,12 @@
 // bench/lab.ts — a vtepd on one thread: real rules, slow path and data path, ports in memory.
 //
-// The data path runs in manual mode, so that a bench says when a worker breathes and measures work,
-// not wake-ups. Only devices are missing; their cost is not ours to measure here.
+// The data path runs in manual mode unless told otherwise, so that a bench says when a worker
+// breathes and measures work, not wake-ups. Only devices are missing; their cost is not ours to
+// measure here.
 
 import { datapathPort } from '../src/datapath/adapter.ts';
 import { loadAddon } from '../src/datapath/addon.ts';
+import type { WorkerMemory } from '../src/datapath/memory.ts';
 import type { LocalDatapath, NativeDatapathOptions } from '../src/datapath/native.ts';
 import { Pipeline } from '../src/pipeline/pipeline.ts';
 import { type Compiled, compile, nothingCompiled } from '../src/rules/compile.ts';
@@ -25,9 +27,9 @@ export class LabRules {
   readonly localPort: number;
   readonly uplink: number;
 
-  constructor(remotePorts: number) {
+  constructor(remotePorts: number, securityRules = 0) {
     const numbering = new Numbering();
-    const document = benchDocument(remotePorts);
+    const document = benchDocument(remotePorts, securityRules);
     this.compiled = compile(document, { host, numbering, uplinkDevice: 'uplink' });
     this.pipeline = new Pipeline();
     this.pipeline.apply(diffCompiled(nothingCompiled, this.compiled).rules);
@@ -39,6 +41,8 @@ export class LabRules {
 export class Lab {
   readonly datapath: LocalDatapath;
   readonly slowPath: SlowPath;
+  /** Of the one worker. */
+  readonly memory: WorkerMemory;
   readonly localPort: number;
   readonly uplink: number;
 
@@ -47,8 +51,10 @@ export class Lab {
     this.uplink = rules.uplink;
     this.datapath = loadAddon().createDatapath({ workers: 1, manual: true, ...options });
     this.#install(rules.compiled);
+    const datapath = datapathPort(this.datapath);
+    this.memory = datapath.memory.workers[0]!;
     this.slowPath = new SlowPath({
-      datapath: datapathPort(this.datapath),
+      datapath,
       pipeline: rules.pipeline,
       log: (message, error) => {
         throw new Error(message, { cause: error });
@@ -76,12 +82,25 @@ export class Lab {
       });
     }
     datapath.setGroups([...objects.groups.values()]);
+    for (const { port, vni, zone, vlan } of objects.zones.values()) {
+      datapath.setZone(port, vni, zone, vlan);
+    }
+  }
+
+  /** One breath of the worker; true if it did something. */
+  breathe(): boolean {
+    return this.datapath.runOnce(0);
+  }
+
+  /** Answers all that the worker has asked. */
+  answer(): void {
+    while (this.slowPath.answer()) {}
   }
 
   /** One breath of the worker, then answers to all that it asked. */
   turn(): boolean {
-    const busy = this.datapath.runOnce(0);
-    while (this.slowPath.answer()) {}
+    const busy = this.breathe();
+    this.answer();
     return busy;
   }
 

@@ -26,9 +26,36 @@ function remoteIp(number: number): string {
   return `10.1.${number >> 8}.${number & 0xff}`;
 }
 
-/** One network, one port on this host, `remotePorts` (at most 65536) on the other. */
-export function benchDocument(remotePorts: number): Document {
+const groupRulesEach = 1000;
+
+/**
+ * Groups of at most a thousand rules, all for the way out and each of a port range and a prefix of
+ * its own; one in `10.1.0.0/16` allows the bench's packets.
+ */
+function securityGroups(rules: number) {
+  const rule = (number: number) => ({
+    direction: 'egress',
+    protocol: number % 2 === 0 ? 'udp' : 'tcp',
+    ports: `${20000 + (number % 400) * 100}-${20000 + (number % 400) * 100 + 149}`,
+    remote: number === 0 ? '10.1.0.0/16' : `10.${1 + (number % 250)}.${(number >> 8) % 256}.0/24`,
+  });
+  return Array.from({ length: Math.ceil(rules / groupRulesEach) }, (_, group) => ({
+    name: `group${group}`,
+    rules: Array.from(
+      { length: Math.min(groupRulesEach, rules - group * groupRulesEach) },
+      (_, at) => rule(group * groupRulesEach + at),
+    ),
+  }));
+}
+
+/**
+ * One network, one port on this host, `remotePorts` (at most 65536) on the other. With rules, the
+ * local port has security groups of so many rules altogether.
+ */
+export function benchDocument(remotePorts: number, rules = 0): Document {
   const network = 'blue';
+  const groups = securityGroups(rules);
+  const guarded = rules === 0 ? {} : { securityGroups: groups.map(({ name }) => name) };
   const remote = Array.from({ length: remotePorts }, (_, number) => ({
     name: `remote${number}`,
     network,
@@ -38,6 +65,7 @@ export function benchDocument(remotePorts: number): Document {
     device: `remote${number}`,
   }));
   const local = { name: 'local', network, mac: localMac, ips: [localIp], host, device: 'local0' };
+  const guardedLocal = { ...local, ...guarded };
   return documentFromValue({
     hosts: [
       { name: host, tunnelIp: localTunnelIp },
@@ -45,7 +73,8 @@ export function benchDocument(remotePorts: number): Document {
     ],
     networks: [{ name: network, vni, encap: 'vxlan', mtu: 1450 }],
     subnets: [{ name: 'blue4', network, cidr: '10.0.0.0/8' }],
-    ports: [local, ...remote],
+    securityGroups: groups,
+    ports: [guardedLocal, ...remote],
   });
 }
 

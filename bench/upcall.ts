@@ -1,15 +1,20 @@
-// bench/upcall.ts — how many unknown flows a second one worker and one slow path can take in.
+// bench/upcall.ts — how many unknown flows a second the slow path takes in, and how long one waits.
 //
 // The real way: a packet that no flow matches is copied into the upcall ring, TypeScript walks it
 // through the pipeline and writes the verdict and the flow, the worker installs the flow and sends
-// the packet. Both sides share one thread here, so a machine with a core for each does better; the
-// figure is the sum of the work. Every packet is for another remote port and so a flow of its own.
+// the packet. Every packet is for another remote port and so a flow of its own. `answers/s` is what
+// TypeScript alone does, the time inside SlowPath.answer(): in a vtepd it has a thread of its own.
+// `upcalls/s` is the sum of the work of both sides on one thread. The first packet of a flow is
+// measured alone, between a worker that slept and an event loop that slept.
 
-import type { Bench } from './bench.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readEvents } from '../src/datapath/rings.ts';
+import type { Bench, BenchOptions } from './bench.ts';
 import { type Case, measureCases } from './harness.ts';
 import { Lab, LabRules } from './lab.ts';
 import { benchFrame } from './network.ts';
-import { quantile } from './report.ts';
+import { note } from './progress.ts';
+import { quantile, type Report } from './report.ts';
 
 /** What a worker takes in one breath (native/base/limits.h, batch_max). */
 const batch = 256;
@@ -18,14 +23,44 @@ const warmCount = 1024;
 const flowsMax = 8192;
 const flowsMaxQuick = 4096;
 const datapathOptions = { flowMax: 16384, exactMax: 65536 };
+const ruleCounts = [0, 1000];
+const firstPackets = 1000;
+const firstPacketsQuick = 50;
+/** First packets that are not measured: the engine compiles what it runs often. */
+const firstPacketsWarm = 300;
+/** Between two first packets, so that both sides sleep. */
+const restMs = 2;
+const restsMax = 500;
 
+const nsPerSecond = 1e9;
 const nsPerUs = 1000;
 
-function upcallCase(quick: boolean): Case {
+/** Bytes on the engine's heap. Reading them allocates too; the caller takes that off. */
+const heapBytes = () => process.memoryUsage().heapUsed;
+
+/** What TypeScript did in each batch. */
+class Answers {
+  readonly perSecond: number[] = [];
+  readonly bytesEach: number[] = [];
+
+  /** Answers all that waits in the lab, of which there is a batch. */
+  measure(lab: Lab): void {
+    const reading = heapBytes();
+    const before = heapBytes();
+    const began = process.hrtime.bigint();
+    lab.answer();
+    const ns = Number(process.hrtime.bigint() - began);
+    const grown = heapBytes() - before - (before - reading);
+    this.perSecond.push((batch * nsPerSecond) / ns);
+    this.bytesEach.push(Math.max(0, grown) / batch);
+  }
+}
+
+function upcallCase(securityRules: number, quick: boolean): Case {
   const flowCount = quick ? flowsMaxQuick : flowsMax;
-  const rules = new LabRules(flowCount);
+  const rules = new LabRules(flowCount, securityRules);
   const frames = Array.from({ length: flowCount }, (_, number) => benchFrame(number, 1024));
-  const batchUs: number[] = [];
+  const answers = new Answers();
   let lab: Lab | undefined;
   const inject = (first: number, count: number) => {
     for (const frame of frames.slice(first, first + count)) {
@@ -33,7 +68,7 @@ function upcallCase(quick: boolean): Case {
     }
   };
   return {
-    name: `batches of ${batch}`,
+    name: `${securityRules} security-group rules`,
     flows: flowCount,
     unit: 'upcalls',
     unitsPerRun: batch,
@@ -46,9 +81,8 @@ function upcallCase(quick: boolean): Case {
       inject(warmCount, runs * batch);
     },
     run: () => {
-      const began = process.hrtime.bigint();
-      lab!.turn();
-      batchUs.push(Number(process.hrtime.bigint() - began) / nsPerUs);
+      lab!.breathe();
+      answers.measure(lab!);
     },
     finish: (runs) => {
       const wanted = warmCount + runs * batch;
@@ -60,15 +94,63 @@ function upcallCase(quick: boolean): Case {
       if (sent !== wanted) throw new Error(`${sent} packets sent, not ${wanted}`);
       lab!.close();
     },
-    extra: () => ({
-      'batch p50 us': quantile(batchUs, 0.5),
-      'batch p99 us': quantile(batchUs, 0.99),
-    }),
+    extra: () => ({ 'answers/s': answers.perSecond, 'heap bytes an answer': answers.bytesEach }),
   };
+}
+
+/** Waits for the packet that is under way; microseconds from its arrival to its leaving. */
+async function passedUs({ datapath, memory }: Lab): Promise<number> {
+  const seen = new Map<string, bigint>();
+  for (let rest = 0; rest < restsMax && seen.size < 2; rest += 1) {
+    await sleep(restMs);
+    for (const { direction, timeNs } of readEvents(datapath, 0, memory))
+      seen.set(direction, timeNs);
+  }
+  if (seen.size < 2) throw new Error('a first packet was lost');
+  return Number(seen.get('out')! - seen.get('in')!) / nsPerUs;
+}
+
+/** Microseconds from a flow's first packet's arrival to its leaving, one flow after the other. */
+async function firstPacketUs(rules: LabRules, count: number): Promise<number[]> {
+  const lab = new Lab(rules, { ...datapathOptions, manual: false });
+  const { datapath, localPort, uplink } = lab;
+  try {
+    datapath.onDoorbell(() => lab.answer());
+    datapath.setCapture(localPort, true);
+    datapath.setCapture(uplink, true);
+    const took: number[] = [];
+    for (let number = 0; number < firstPacketsWarm + count; number += 1) {
+      datapath.inject(localPort, benchFrame(number, 1024));
+      const us = await passedUs(lab);
+      if (number >= firstPacketsWarm) took.push(us);
+      datapath.collect(uplink);
+    }
+    return took;
+  } finally {
+    lab.close();
+  }
+}
+
+async function firstPacket(report: Report, { quick }: BenchOptions): Promise<void> {
+  const count = quick ? firstPacketsQuick : firstPackets;
+  const securityRules = ruleCounts.at(-1)!;
+  note(`${report.bench}: first packets of ${count} flows, one at a time`);
+  const rules = new LabRules(firstPacketsWarm + count, securityRules);
+  const took = await firstPacketUs(rules, count);
+  const subject = { case: 'a first packet alone', flows: count, system: 'vtepd' };
+  report.add({ ...subject, metric: 'p50 us' }, [quantile(took, 0.5)]);
+  report.add({ ...subject, metric: 'p99 us' }, [quantile(took, 0.99)]);
 }
 
 export const upcallBench: Bench = {
   name: 'upcall',
-  summary: 'unknown flows that one worker and the slow path take in a second; latency of a batch',
-  run: (report, options) => measureCases(report, options, [() => upcallCase(options.quick)]),
+  summary: 'unknown flows that the slow path takes in a second; latency of a first packet',
+  run: async (report, options) => {
+    measureCases(
+      report,
+      options,
+      ruleCounts.map((rules) => () => upcallCase(rules, options.quick)),
+    );
+    await firstPacket(report, options);
+  },
 };

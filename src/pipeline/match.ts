@@ -12,6 +12,7 @@ import {
   type Rule,
   type Step,
   sameWords,
+  uniformSteps,
 } from './rule.ts';
 import type { StageName } from './stages.ts';
 
@@ -83,7 +84,7 @@ export function makeRule(stage: StageName, parts: RuleParts): Rule {
     priority: parts.priority,
     key: parts.match.key,
     mask: sharedMask(parts.match.mask),
-    steps: parts.steps,
+    steps: uniformSteps(parts.steps),
     origin: parts.origin,
     decision: decisionOf(id),
   };

@@ -89,12 +89,14 @@ export class TierFamily {
   /** Tables of the lists that hold an address, by the classes that it has. */
   closed(listClass: number, memberClass: number): readonly ServiceTable[] {
     const name = listClass + memberClass * memberScale;
-    let tables = this.#byClass.get(name);
-    if (tables === undefined) {
-      const lists = [...this.#classes.lists(listClass), ...this.#classes.lists(memberClass)];
-      tables = lists.flatMap((list) => this.#closed.get(list) ?? []);
-      this.#byClass.set(name, tables);
-    }
+    return this.#byClass.get(name) ?? this.#collect(name, listClass, memberClass);
+  }
+
+  /** Apart from closed(), in which a closure would allocate at every call. */
+  #collect(name: number, listClass: number, memberClass: number): readonly ServiceTable[] {
+    const lists = [...this.#classes.lists(listClass), ...this.#classes.lists(memberClass)];
+    const tables = lists.flatMap((list) => this.#closed.get(list) ?? []);
+    this.#byClass.set(name, tables);
     return tables;
   }
 

@@ -218,7 +218,8 @@ export class PolicyStage {
 
   /** Tables of the lists that hold the other side's address. */
   #closedTables(tier: TierFamily, members: AddressIndex): readonly ServiceTable[] {
-    let [listClass, memberClass] = [noClass, noClass];
+    let listClass = noClass;
+    let memberClass = noClass;
     const address = this.#loadAddress();
     if (tier.asksLists) {
       const trie = this.#store.lists.trie(this.#family);
@@ -324,5 +325,5 @@ function swap16(value: number): number {
 }
 
 function swap32(value: number): number {
-  return (swap16(value & 0xffff) * 0x10000 + swap16(value >>> 16)) >>> 0;
+  return ((swap16(value & 0xffff) << 16) | swap16(value >>> 16)) >>> 0;
 }

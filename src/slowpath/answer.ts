@@ -28,6 +28,7 @@ import type { Learning } from './learning.ts';
 export const recordsPerTurn = 512;
 const recordBytesMin = 64;
 const logPeriodMs = 1_000;
+const latencyMaxUs = 0x7fffffff;
 
 export interface AnswerCounts {
   /** Records with a question; followers and pads are not. */
@@ -66,6 +67,8 @@ export class Answerer {
   readonly latency = new LatencyHistogram();
   readonly #parts: AnswerParts;
   readonly #verdict = new Translation();
+  /** Of the turn: a number that is handed on would be allocated at each call. */
+  #nowMs = 0;
   #loggedMs = Number.NEGATIVE_INFINITY;
   #unlogged = 0;
 
@@ -80,7 +83,7 @@ export class Answerer {
     const { upcalls } = worker;
     const last = upcalls.length * 4 - 1;
     const start = worker.answeredCursor();
-    const nowMs = this.#parts.nowMs();
+    this.#nowMs = this.#parts.nowMs();
     let bytes = 0;
     for (let count = 0; bytes < waiting && count < recordsPerTurn; count += 1) {
       const at = ((start + bytes) & last) >>> 2;
@@ -89,14 +92,14 @@ export class Answerer {
       if (length < recordBytesMin || length % recordBytesMin !== 0 || length > waiting - bytes) {
         throw new Error(`upcall record of ${length} bytes, ${waiting - bytes} wait`);
       }
-      this.#record(upcalls, at, nowMs);
+      this.#record(upcalls, at);
       bytes += length;
     }
     worker.giveVerdicts(bytes);
     return bytes < waiting;
   }
 
-  #record(words: Uint32Array, at: number, nowMs: number): void {
+  #record(words: Uint32Array, at: number): void {
     const kind = words[at + upcallWord.kind];
     if (kind === recordKind.Follower) {
       this.counts.followers += 1;
@@ -106,38 +109,40 @@ export class Answerer {
     if (kind !== recordKind.Upcall) return;
     this.counts.upcalls += 1;
     try {
-      this.#translate(words, at, nowMs);
-      if (words[at + upcallWord.reason] === upcallReason.Miss) this.#decide(words, at, nowMs);
+      this.#translate(words, at);
+      if (words[at + upcallWord.reason] === upcallReason.Miss) this.#decide(words, at);
       else drop(words, at, dropReason.None);
     } catch (error) {
       this.counts.errors += 1;
       drop(words, at, dropReason.SlowPathError);
-      this.#report(error, nowMs);
+      this.#report(error);
     }
     const rxUs = (words[at + upcallWord.rxNs]! + words[at + upcallWord.rxNs + 1]! * 2 ** 32) / 1000;
-    this.latency.add(Math.max(0, nowMs * 1000 - rxUs));
+    // A whole number of 32 bits needs no memory of its own.
+    this.latency.add(Math.min(latencyMaxUs, Math.max(0, this.#nowMs * 1000 - rxUs)) | 0);
   }
 
-  #translate(words: Uint32Array, at: number, nowMs: number): void {
+  #translate(words: Uint32Array, at: number): void {
     const { pipeline, learning } = this.#parts;
     const verdict = this.#verdict;
     translate(pipeline, words, at + upcallWord.key, verdict);
-    if (!verdict.learn || !learning.learn(verdict, nowMs)) return;
+    if (!verdict.learn || !learning.learn(verdict, this.#nowMs)) return;
     translate(pipeline, words, at + upcallWord.key, verdict);
   }
 
-  #decide(words: Uint32Array, at: number, nowMs: number): void {
+  #decide(words: Uint32Array, at: number): void {
     const { store } = this.#parts;
     const verdict = this.#verdict;
     if (!verdict.cacheable || verdict.learn) {
       this.#once(words, at, dropReason.TranslateLimit);
       return;
     }
-    let slot = store.find(verdict);
+    const bucket = store.bucket(verdict);
+    let slot = store.find(verdict, bucket);
     if (slot !== 0 && store.agrees(slot, verdict)) {
       this.counts.known += 1;
     } else {
-      slot = store.add(verdict, nowMs);
+      slot = store.add(verdict, this.#nowMs, bucket);
       if (slot === 0) {
         this.#once(words, at, dropReason.FlowTableFull);
         return;
@@ -165,7 +170,8 @@ export class Answerer {
     }
   }
 
-  #report(error: unknown, nowMs: number): void {
+  #report(error: unknown): void {
+    const nowMs = this.#nowMs;
     if (nowMs - this.#loggedMs < logPeriodMs) {
       this.#unlogged += 1;
       return;

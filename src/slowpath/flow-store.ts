@@ -36,6 +36,8 @@ export class FlowStore {
   readonly #free: Int32Array;
   /** Slots in use, by owner. */
   readonly #owned = new Int32Array(ownersMax);
+  /** When the flow in hand is made, in words of 32 bits. */
+  readonly #created = new Uint32Array(2);
   #freeCount = 0;
   #size = 0;
   #highest = 0;
@@ -122,19 +124,32 @@ export class FlowStore {
     return this.#words[slot * flowSlotWords + flowWord.actionWords]!;
   }
 
+  /** Where flows like this verdict's are: find() and add() of one verdict share the work. */
+  bucket(verdict: Translation): number {
+    return this.#bucket(verdict.key, 0, verdict.mask, 0);
+  }
+
   /**
    * The flow that this verdict would make, if there is one with the same mask and masked key; or 0.
    */
-  find(verdict: Translation): number {
-    let slot = this.#heads[this.#bucket(verdict.key, 0, verdict.mask, 0)]!;
+  find(verdict: Translation, bucket = this.bucket(verdict)): number {
+    let slot = this.#heads[bucket]!;
     while (slot !== 0 && !this.#matches(slot, verdict)) slot = this.#next[slot]!;
     return slot;
   }
 
   /** Makes a flow of the verdict; 0 when there is no free slot, or none for its owner. */
-  add(verdict: Translation, nowMs: number): number {
+  add(verdict: Translation, nowMs: number, bucket = this.bucket(verdict)): number {
+    // Small enough to be compiled into its callers, so that the time is not allocated as an object.
+    this.#created[0] = nowMs % 2 ** 32;
+    this.#created[1] = nowMs / 2 ** 32;
+    return this.#make(verdict, bucket);
+  }
+
+  #make(verdict: Translation, bucket: number): number {
     if (this.#freeCount === 0) return 0;
-    if (this.#owned[owner(verdict.key, 0)]! >= sharePerFree * this.#freeCount) return 0;
+    const whose = owner(verdict.key, 0);
+    if (this.#owned[whose]! >= sharePerFree * this.#freeCount) return 0;
     this.#freeCount -= 1;
     const slot = this.#free[this.#freeCount]!;
     const words = this.#words;
@@ -142,8 +157,8 @@ export class FlowStore {
     words[at + flowWord.generation] = words[at + flowWord.generation]! + 1;
     words[at + flowWord.actionWords] = verdict.actionCount;
     words[at + flowWord.decision] = verdict.decision;
-    words[at + flowWord.createdMs] = nowMs % 2 ** 32;
-    words[at + flowWord.createdMs + 1] = Math.floor(nowMs / 2 ** 32);
+    words[at + flowWord.createdMs] = this.#created[0]!;
+    words[at + flowWord.createdMs + 1] = this.#created[1]!;
     for (let index = 0; index < flowKeyWords; index += 1) {
       words[at + flowWord.key + index] = verdict.key[index]! & verdict.mask[index]!;
       words[at + flowWord.mask + index] = verdict.mask[index]!;
@@ -152,7 +167,7 @@ export class FlowStore {
       words[at + flowWord.actions + index] = verdict.actions[index]!;
     }
     Atomics.store(words, at + flowWord.state, flowLive);
-    this.#link(slot);
+    this.#link(slot, bucket, whose);
     return slot;
   }
 
@@ -210,7 +225,7 @@ export class FlowStore {
   #adopt(): void {
     for (let slot = this.memory.count - 1; slot > 0; slot -= 1) {
       if (this.#words[slot * flowSlotWords + flowWord.state] === flowLive) {
-        this.#link(slot);
+        this.#link(slot, this.#bucketOf(slot), owner(this.#words, this.keyAt(slot)));
         continue;
       }
       this.#free[this.#freeCount] = slot;
@@ -218,14 +233,13 @@ export class FlowStore {
     }
   }
 
-  #link(slot: number): void {
-    const bucket = this.#bucketOf(slot);
+  #link(slot: number, bucket: number, whose: number): void {
     this.#next[slot] = this.#heads[bucket]!;
     this.#heads[bucket] = slot;
     this.#state[slot] = linked;
-    this.#owned[owner(this.#words, this.keyAt(slot))]! += 1;
+    this.#owned[whose]! += 1;
     this.#size += 1;
-    this.#highest = Math.max(this.#highest, slot);
+    if (slot > this.#highest) this.#highest = slot;
   }
 
   #bucketOf(slot: number): number {
