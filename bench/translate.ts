@@ -15,11 +15,20 @@ import { benchFrame } from './network.ts';
 /** A power of two, so that going round costs a mask. */
 const keyCount = 1024;
 
-const networkSizes = [1, 16, 256, 4096];
-const networkSizesQuick = [1, 64];
+/** What is large: the network, or the firewall of the port that sends. */
+interface Size {
+  readonly remotePorts: number;
+  readonly securityRules: number;
+}
+const sizesOf = (ports: readonly number[], rules: readonly number[]): readonly Size[] => [
+  ...ports.map((remotePorts) => ({ remotePorts, securityRules: 0 })),
+  ...rules.map((securityRules) => ({ remotePorts: 256, securityRules })),
+];
+const sizes = sizesOf([1, 16, 256, 4096], [100, 1000, 10_000, 100_000]);
+const sizesQuick = sizesOf([1, 64], [100]);
 
-function translateCase(remotePorts: number): Case {
-  const { pipeline, localPort } = new LabRules(remotePorts);
+function translateCase({ remotePorts, securityRules }: Size): Case {
+  const { pipeline, localPort } = new LabRules(remotePorts, securityRules);
   const keys = new Uint32Array(keyCount * flowKeyWords);
   for (let index = 0; index < keyCount; index += 1) {
     const base = index * flowKeyWords;
@@ -29,7 +38,7 @@ function translateCase(remotePorts: number): Case {
   const out = new Translation();
   let turn = 0;
   return {
-    name: `${remotePorts} remote ports, ${pipeline.ruleCount} rules`,
+    name: `${remotePorts} remote ports, ${securityRules} security-group rules`,
     flows: pipeline.ruleCount,
     unit: 'packets',
     unitsPerRun: keyCount,
@@ -49,11 +58,10 @@ export const translateBench: Bench = {
   name: 'translate',
   summary: 'verdicts a second of the pipeline alone, by the number of rules',
   run: (report, options) => {
-    const sizes = options.quick ? networkSizesQuick : networkSizes;
     measureCases(
       report,
       options,
-      sizes.map((size) => () => translateCase(size)),
+      (options.quick ? sizesQuick : sizes).map((size) => () => translateCase(size)),
     );
   },
 };
