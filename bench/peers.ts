@@ -10,6 +10,7 @@ import { datapathCases, flowCounts, flowCountsQuick, orderOf } from './datapath.
 import { floor, vtepd } from './peers/ours.ts';
 import { OvsDpdk } from './peers/ovs-dpdk.ts';
 import type { Cell, Figure, Peer, System } from './peers/system.ts';
+import { Vpp } from './peers/vpp.ts';
 import { writeInput } from './programs.ts';
 import { note, Progress } from './progress.ts';
 import type { Report } from './report.ts';
@@ -24,7 +25,7 @@ const aroundSeconds = 0.5;
 
 async function startPeers(lab: Lab): Promise<Peer[]> {
   const peers: Peer[] = [];
-  for (const start of [OvsDpdk.start]) {
+  for (const start of [OvsDpdk.start, Vpp.start]) {
     try {
       peers.push(await start(lab));
     } catch (error) {
