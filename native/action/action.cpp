@@ -24,6 +24,8 @@ bool operands_ok(const uint32_t* words) noexcept {
     case Op::Drop: return arg > 0 && arg < drop_reason_count;
     case Op::CtCommit: return words[1] <= 0xffff;
     case Op::Sample: return port_ok(words[2]);
+    case Op::Unreachable: return arg < static_cast<uint16_t>(UnreachableKind::Count);
+    case Op::RouterPrefix: return arg <= 128;
     default: return true;
   }
 }

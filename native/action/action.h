@@ -39,6 +39,16 @@
 //   CtCommit         2      -          zone; commits the packet's connection, both directions
 //   Reject           1      -          TCP reset or ICMP port unreachable to the sender; drops with
 //                                      AclReject; ends the program
+//   EchoReply        1      -          turns an ICMP echo request into its reply, and a later
+//                                      fragment of one around (then Output in_port)
+//   Unreachable      6      kind       IPv4 address, IPv6 address (4 words): source of the error;
+//                                      kind: UnreachableKind; drops with the kind's reason; ends
+//                                      the program
+//   RouterAdvert     4      lifetime   our MAC, MTU: turns a router solicitation into an
+//                                      advertisement that is good for so many seconds (then
+//                                      RouterPrefix, and Output in_port)
+//   RouterPrefix     5      length     IPv6 prefix (4 words): an on-link prefix, added to the
+//                                      advertisement; with 64 bits hosts make addresses of it
 //   Sample           3      -          probability as n of 2^32, port number to mirror to
 #pragma once
 
@@ -76,12 +86,24 @@ enum class Op : uint8_t {
   CtCommit = 23,
   Sample = 24,
   Reject = 25,
+  EchoReply = 26,
+  Unreachable = 27,
+  RouterAdvert = 28,
+  RouterPrefix = 29,
+  Count
+};
+
+// Why a packet cannot be routed: the argument of Unreachable.
+enum class UnreachableKind : uint16_t {
+  NoRoute = 0,  // DropReason::NoRoute
+  Host = 1,     // DropReason::HostUnreachable
+  Port = 2,     // it is for the router itself: DropReason::RouterItself; TCP is reset
   Count
 };
 
 // Words of each op, by number; 0: not an op.
 constexpr uint8_t op_words[static_cast<uint32_t>(Op::Count)] = {
-    0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1};
+    0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1, 1, 6, 4, 5};
 
 constexpr uint32_t action_word(Op op, uint16_t arg = 0) noexcept {
   return static_cast<uint32_t>(op) | uint32_t{op_words[static_cast<uint32_t>(op)]} << 8 |

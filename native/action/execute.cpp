@@ -5,10 +5,12 @@
 #include <cstring>
 
 #include "action/arp_reply.h"
+#include "action/echo_reply.h"
 #include "action/icmp_error.h"
 #include "action/mtu.h"
 #include "action/output.h"
 #include "action/rewrite.h"
+#include "action/router_advert.h"
 #include "action/tunnel.h"
 #include "packet/checksum.h"
 #include "packet/fragment.h"
@@ -59,6 +61,7 @@ bool uses_packet(Op op) noexcept {
     case Op::Upcall:
     case Op::Drop:
     case Op::Reject:
+    case Op::Unreachable:
     case Op::Sample: return true;
     default: return false;
   }
@@ -259,6 +262,40 @@ Step do_reply(Run& run, const uint32_t* words) noexcept {
   return Step::Next;
 }
 
+// What is sent to a gateway and is answered by it.
+Step do_gateway_answer(Run& run, const uint32_t* words) noexcept {
+  const FramePool& pool = run.context.frames.pool();
+  const uint16_t arg = action_arg(words[0]);
+  DropReason reason = DropReason::None;
+  if (action_op(words[0]) == Op::EchoReply) {
+    reason = turn_echo_request(run.packet, run.info);
+  } else if (action_op(words[0]) == Op::RouterAdvert) {
+    const RouterAnswer answer{mac_of(words + 1), words[3], arg};
+    reason = turn_router_solicitation(pool, run.packet, run.info, answer);
+  } else {
+    AdvertisedPrefix prefix{{}, static_cast<uint8_t>(arg)};
+    memcpy(prefix.prefix.data(), words + 1, prefix.prefix.size());
+    reason = add_prefix(pool, run.packet, run.info, prefix);
+  }
+  if (reason != DropReason::None) return end_with(run, reason);
+  run.turned = true;
+  return Step::Next;
+}
+
+Step do_unreachable(Run& run, const uint32_t* words) noexcept {
+  switch (static_cast<UnreachableKind>(action_arg(words[0]))) {
+    case UnreachableKind::NoRoute:
+      answer(run, error_from(IcmpErrorKind::NoRoute, 0, words + 1));
+      return end_with(run, DropReason::NoRoute);
+    case UnreachableKind::Host:
+      answer(run, error_from(IcmpErrorKind::HostUnreachable, 0, words + 1));
+      return end_with(run, DropReason::HostUnreachable);
+    default:
+      answer(run, error_from(IcmpErrorKind::PortUnreachable, 0, words + 1));
+      return end_with(run, DropReason::RouterItself);
+  }
+}
+
 Step do_rewrite(Run& run, const uint32_t* words) noexcept {
   Packet& packet = run.packet;
   PacketInfo& info = run.info;
@@ -294,6 +331,10 @@ Step do_action(Run& run, uint32_t at) noexcept {
     case Op::DecTtl: return do_dec_ttl(run, words);
     case Op::ArpReply:
     case Op::NdReply: return do_reply(run, words);
+    case Op::EchoReply:
+    case Op::RouterAdvert:
+    case Op::RouterPrefix: return do_gateway_answer(run, words);
+    case Op::Unreachable: return do_unreachable(run, words);
     case Op::EnforceMtu: return do_enforce_mtu(run, at);
     case Op::Meter: return do_meter(run, words[1]);
     case Op::Drop: return end_with(run, static_cast<DropReason>(arg));

@@ -14,11 +14,27 @@ namespace {
 
 constexpr uint8_t error_ttl = 64;
 constexpr uint8_t error_tos = 0xc0;  // internetwork control (RFC 1812 section 4.3.2.5)
-constexpr uint8_t code_fragmentation_needed = 4;
-constexpr uint8_t code_port_unreachable = 3;
-constexpr uint8_t code6_port_unreachable = 4;
 constexpr uint32_t icmp_mtu_offset = 6;    // IPv4: 16 bits (RFC 1191)
 constexpr uint32_t icmpv6_mtu_offset = 4;  // 32 bits
+
+// Type and code of an error, for IPv4 and for IPv6.
+struct IcmpCodes {
+  uint8_t type4;
+  uint8_t code4;
+  uint8_t type6;
+  uint8_t code6;
+};
+
+IcmpCodes codes_of(IcmpErrorKind kind) noexcept {
+  switch (kind) {
+    case IcmpErrorKind::TooBig: return {icmp_unreachable, 4, icmpv6_packet_too_big, 0};
+    case IcmpErrorKind::TimeExceeded: return {icmp_time_exceeded, 0, icmpv6_time_exceeded, 0};
+    case IcmpErrorKind::NoRoute: return {icmp_unreachable, 0, icmpv6_unreachable, 0};
+    case IcmpErrorKind::HostUnreachable: return {icmp_unreachable, 1, icmpv6_unreachable, 3};
+    case IcmpErrorKind::PortUnreachable: break;
+  }
+  return {icmp_unreachable, 3, icmpv6_unreachable, 4};
+}
 
 bool multicast_mac(const MacBytes& mac) noexcept { return (mac[0] & 1) != 0; }
 
@@ -108,16 +124,11 @@ void put_v4(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t by
   ip[ipv4_tos_offset] = error_tos;
   if (error.ipv4_source.raw != 0) store_be32(ip + ipv4_src_offset, error.ipv4_source);
   store_be16(ip + ipv4_checksum_offset, checksum_finish(checksum_add(ip, ipv4_header_bytes)));
-  if (error.kind == IcmpErrorKind::TooBig) {
-    icmp[icmp_type_offset] = icmp_unreachable;
-    icmp[icmp_code_offset] = code_fragmentation_needed;
+  const IcmpCodes codes = codes_of(error.kind);
+  icmp[icmp_type_offset] = codes.type4;
+  icmp[icmp_code_offset] = codes.code4;
+  if (error.kind == IcmpErrorKind::TooBig)
     store_be16(icmp + icmp_mtu_offset, be16(static_cast<uint16_t>(std::min(error.mtu, 65535u))));
-  } else if (error.kind == IcmpErrorKind::TimeExceeded) {
-    icmp[icmp_type_offset] = icmp_time_exceeded;
-  } else {
-    icmp[icmp_type_offset] = icmp_unreachable;
-    icmp[icmp_code_offset] = code_port_unreachable;
-  }
   store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes)));
 }
 
@@ -127,15 +138,10 @@ void put_v6(uint8_t* ip, const FlowKey& key, const IcmpError& error, uint32_t by
   put_ipv6(ip, key, ip_proto_icmpv6, bytes);
   memset(icmp, 0, icmp_header_bytes);
   if (error.ipv6_source != unspecified) memcpy(ip + ipv6_src_offset, &error.ipv6_source, 16);
-  if (error.kind == IcmpErrorKind::TooBig) {
-    icmp[icmp_type_offset] = icmpv6_packet_too_big;
-    store_be32(icmp + icmpv6_mtu_offset, be32(error.mtu));
-  } else if (error.kind == IcmpErrorKind::TimeExceeded) {
-    icmp[icmp_type_offset] = icmpv6_time_exceeded;
-  } else {
-    icmp[icmp_type_offset] = icmpv6_unreachable;
-    icmp[icmp_code_offset] = code6_port_unreachable;
-  }
+  const IcmpCodes codes = codes_of(error.kind);
+  icmp[icmp_type_offset] = codes.type6;
+  icmp[icmp_code_offset] = codes.code6;
+  if (error.kind == IcmpErrorKind::TooBig) store_be32(icmp + icmpv6_mtu_offset, be32(error.mtu));
   const uint64_t pseudo =
       pseudo_sum_v6(ip + ipv6_src_offset, ip + ipv6_dst_offset, ip_proto_icmpv6, bytes);
   store_be16(icmp + icmp_checksum_offset, checksum_finish(checksum_add(icmp, bytes, pseudo)));

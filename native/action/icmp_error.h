@@ -23,7 +23,13 @@ constexpr uint32_t icmpv6_error_bytes_max = 1280;  // IPv6: the minimum MTU (RFC
 constexpr uint64_t icmp_errors_per_second = 1000;  // of one worker (RFC 1812 4.3.2.8)
 constexpr uint64_t icmp_error_burst = 100;
 
-enum class IcmpErrorKind : uint8_t { TooBig, TimeExceeded, PortUnreachable };
+enum class IcmpErrorKind : uint8_t {
+  TooBig,
+  TimeExceeded,
+  PortUnreachable,
+  NoRoute,
+  HostUnreachable
+};
 
 struct IcmpError {
   IcmpErrorKind kind;

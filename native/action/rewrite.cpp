@@ -204,18 +204,23 @@ void set_dscp(Packet& packet, PacketInfo& info, uint8_t dscp) noexcept {
   info.ip_tos = tos;
 }
 
-bool dec_ttl(Packet& packet, PacketInfo& info) noexcept {
+void set_ttl(Packet& packet, PacketInfo& info, uint8_t ttl) noexcept {
   const uint8_t version = ip_version(packet, info);
-  if (version == 0) return true;
-  if (info.ip_ttl <= 1) return false;
-  info.ip_ttl--;
+  if (version == 0) return;
+  info.ip_ttl = ttl;
   uint8_t* ip = packet.data + info.l3;
   if (version == 6) {
-    ip[ipv6_hop_limit_offset] = info.ip_ttl;
-    return true;
+    ip[ipv6_hop_limit_offset] = ttl;
+    return;
   }
   const uint16_t word = load_be16(ip + ipv4_ttl_offset).host();
-  set_ipv4_word(ip, ipv4_ttl_offset, be16(static_cast<uint16_t>(word - 0x100)));
+  set_ipv4_word(ip, ipv4_ttl_offset, be16(static_cast<uint16_t>((word & 0xff) | ttl << 8)));
+}
+
+bool dec_ttl(Packet& packet, PacketInfo& info) noexcept {
+  if (ip_version(packet, info) == 0) return true;
+  if (info.ip_ttl <= 1) return false;
+  set_ttl(packet, info, static_cast<uint8_t>(info.ip_ttl - 1));
   return true;
 }
 

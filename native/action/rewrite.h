@@ -40,6 +40,7 @@ void set_tp_dst(Packet& packet, const PacketInfo& info, Be16 port) noexcept;
 void set_dscp(Packet& packet, PacketInfo& info, uint8_t dscp) noexcept;
 // One off the TTL or hop limit. False when it is 0 or 1 already: the packet must not be forwarded.
 bool dec_ttl(Packet& packet, PacketInfo& info) noexcept;
+void set_ttl(Packet& packet, PacketInfo& info, uint8_t ttl) noexcept;
 
 // Version of the IP header at info.l3: 4, 6, or 0 for anything else (ARP included).
 uint8_t ip_version(const Packet& packet, const PacketInfo& info) noexcept;

@@ -92,7 +92,8 @@ const Named table[] = {
     VALUE(Op, SetTpDst), VALUE(Op, SetDscp), VALUE(Op, DecTtl), VALUE(Op, ArpReply),
     VALUE(Op, NdReply), VALUE(Op, EnforceMtu), VALUE(Op, Meter), VALUE(Op, Mirror),
     VALUE(Op, Upcall), VALUE(Op, Drop), VALUE(Op, CtCommit), VALUE(Op, Sample),
-    VALUE(Op, Reject),
+    VALUE(Op, Reject), VALUE(Op, EchoReply), VALUE(Op, Unreachable), VALUE(Op, RouterAdvert),
+    VALUE(Op, RouterPrefix),
 };
 
 }  // namespace

@@ -17,7 +17,9 @@ namespace {
 constexpr uint8_t tries_max = 3;
 
 bool denies(const ActionProgram& program) noexcept {
-  return program.count == 0 || action_op(program.words[0]) == Op::Drop;
+  if (program.count == 0) return true;
+  const Op op = action_op(program.words[0]);
+  return op == Op::Drop || op == Op::Unreachable;
 }
 
 }  // namespace

@@ -146,6 +146,12 @@ constexpr uint32_t nd_target_offset = 8;
 constexpr uint32_t nd_options_offset = 24;  // of solicitation and advertisement
 constexpr uint8_t nd_option_sll = 1;        // source link-layer address
 constexpr uint8_t nd_option_tll = 2;        // target link-layer address
+constexpr uint8_t nd_option_prefix = 3;
+constexpr uint8_t nd_option_mtu = 5;
+constexpr uint32_t ra_hop_limit_offset = 4;
+constexpr uint32_t ra_lifetime_offset = 6;
+constexpr uint32_t ra_options_offset = 16;
+constexpr uint32_t rs_options_offset = 8;
 constexpr uint8_t nd_hop_limit = 255;       // anything less came through a router
 
 // VXLAN (RFC 7348): flags, reserved, VNI, reserved.

@@ -38,16 +38,28 @@ export const op = Object.freeze({
   CtCommit: 23,
   Sample: 24,
   Reject: 25,
+  EchoReply: 26,
+  Unreachable: 27,
+  RouterAdvert: 28,
+  RouterPrefix: 29,
 });
 export type OpName = keyof typeof op;
 
 export const opWords: readonly number[] = [
-  0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1,
+  0, 2, 4, 4, 3, 3, 1, 1, 2, 2, 5, 5, 1, 1, 1, 6, 3, 3, 8, 2, 2, 1, 1, 2, 3, 1, 1, 6, 4, 5,
 ];
 
 const opNames = new Map<number, OpName>(
   (Object.keys(op) as OpName[]).map((name) => [op[name], name]),
 );
+
+/** Where actions have the addresses that they answer from, in five words. */
+export const enforceMtuGatewayAt = 3;
+export const decTtlGatewayAt = 1;
+export const unreachableGatewayAt = 1;
+
+/** Argument of Unreachable. */
+export const unreachable = Object.freeze({ noRoute: 0, host: 1, port: 2 });
 
 /** NdReply: the advertisement carries the router flag. */
 export const ndReplyRouter = 1;
@@ -72,30 +84,29 @@ export const action = Object.freeze({
   ndReply: (mac: Uint8Array, flags = 0) => words(op.NdReply, flags, ...macWords(mac)),
   /** Too-big answers come from `ipv4` or `ipv6`; without one, from the packet's own destination. */
   enforceMtu: (mtu: number, tunnel: number, ipv4?: Uint8Array, ipv6?: Uint8Array) =>
-    words(
-      op.EnforceMtu,
-      0,
-      mtu,
-      tunnel,
-      ...bytesToWords(ipv4 ?? new Uint8Array(4)),
-      ...bytesToWords(ipv6 ?? new Uint8Array(16)),
-    ),
+    words(op.EnforceMtu, 0, mtu, tunnel, ...gatewayWords(ipv4, ipv6)),
   decTtl: (ipv4?: Uint8Array, ipv6?: Uint8Array) =>
-    words(
-      op.DecTtl,
-      0,
-      ...bytesToWords(ipv4 ?? new Uint8Array(4)),
-      ...bytesToWords(ipv6 ?? new Uint8Array(16)),
-    ),
+    words(op.DecTtl, 0, ...gatewayWords(ipv4, ipv6)),
   meter: (number: number) => words(op.Meter, 0, number),
   mirror: (port: number) => words(op.Mirror, 0, port),
   upcall: (reason: number) => words(op.Upcall, reason),
   drop: (reason: number) => words(op.Drop, reason),
   ctCommit: (zone: number) => words(op.CtCommit, 0, zone),
+  echoReply: () => words(op.EchoReply, 0),
+  unreachable: (kind: number) => words(op.Unreachable, kind, ...gatewayWords()),
+  routerAdvert: (mac: Uint8Array, mtu: number, lifetime: number) =>
+    words(op.RouterAdvert, lifetime, ...macWords(mac), mtu),
+  routerPrefix: (prefix: Uint8Array, length: number) =>
+    words(op.RouterPrefix, length, ...bytesToWords(prefix)),
 });
 
 function words(number: number, arg: number, ...rest: number[]): Uint32Array {
   return Uint32Array.of(actionWord(number, arg), ...rest);
+}
+
+/** The addresses of a gateway as actions have them; one that it lacks is zero. */
+export function gatewayWords(ipv4?: Uint8Array, ipv6?: Uint8Array): number[] {
+  return [...bytesToWords(ipv4 ?? new Uint8Array(4)), ...bytesToWords(ipv6 ?? new Uint8Array(16))];
 }
 
 /** Four bytes a word, in memory order, the last word padded with zeros. */
@@ -161,6 +172,8 @@ export function formatActions(
     .join(',');
 }
 
+const unreachableNames = ['no_route', 'host', 'port'];
+
 function formatAction(decoded: DecodedAction, options: ActionTextOptions): string {
   const { name, arg, operands } = decoded;
   const first = operands[0] ?? 0;
@@ -179,12 +192,17 @@ function formatAction(decoded: DecodedAction, options: ActionTextOptions): strin
     case 'SetEthDst':
     case 'ArpReply':
     case 'NdReply':
+    case 'RouterAdvert':
       return `${label}(${formatMac(wordsToBytes(operands).subarray(0, 6))})`;
     case 'SetIpv4Src':
     case 'SetIpv4Dst':
     case 'SetIpv6Src':
     case 'SetIpv6Dst':
       return `${label}(${formatIp(wordsToBytes(operands))})`;
+    case 'Unreachable':
+      return `${label}(${unreachableNames[arg] ?? arg})`;
+    case 'RouterPrefix':
+      return `${label}(${formatIp(wordsToBytes(operands))}/${arg})`;
     case 'EnforceMtu':
       return first === 0 ? `${label}(tunnel=${operands[1]})` : `${label}(${first})`;
     case 'Drop':
@@ -192,6 +210,7 @@ function formatAction(decoded: DecodedAction, options: ActionTextOptions): strin
     case 'PopVlan':
     case 'DecTtl':
     case 'Reject':
+    case 'EchoReply':
       return label;
     case 'Meter':
     case 'CtCommit':

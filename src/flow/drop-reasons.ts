@@ -151,6 +151,13 @@ const table = [
     'upcall_scan',
     'its sender asked about a thousand new flows that were denied: no more is asked for a moment',
   ],
+  // Routers.
+  ['HostUnreachable', 'host_unreachable', 'no port has the address that a router was to send to'],
+  [
+    'RouterItself',
+    'router_itself',
+    'for an address of a router, which answers nothing but echo requests',
+  ],
 ] as const;
 
 export type DropReasonSymbol = (typeof table)[number][0];

@@ -125,6 +125,7 @@ void operands(Input& input, Op op, uint32_t* words) {
     case Op::OutputGroup: words[1] = 1 + words[1] % 2; break;
     case Op::Meter: words[1] = 1 + words[1] % 2; break;
     case Op::EnforceMtu: words[2] %= 5; break;
+    case Op::Unreachable: words[0] &= 0xff03ffffu; break;
     default: break;
   }
 }

@@ -12,6 +12,7 @@ import {
   inlineActionWordsMax,
   op,
   opWords,
+  unreachable,
 } from '../../../src/flow/actions.ts';
 import { parseIp, parseMac } from '../../../src/lib/addresses.ts';
 
@@ -70,7 +71,11 @@ describe('words', () => {
           ? []
           : make === action.enforceMtu
             ? [1, 2]
-            : [1, 2, 3]),
+            : make === action.routerAdvert
+              ? [mac, 1500, 9000]
+              : make === action.routerPrefix
+                ? [new Uint8Array(16), 64]
+                : [1, 2, 3]),
     );
     expect(words.length).toBe(opWords[words[0]! & 0xff]);
     expect(decodeActions(words, 0, words.length)).toHaveLength(1);
@@ -98,6 +103,15 @@ describe('programs', () => {
     expect(formatActions(action.arpReply(mac), 0, 3)).toBe('arp_reply(02:00:00:00:00:01)');
     expect(formatActions(action.output(4), 0, 2, { portName: (n) => `p${n}` })).toBe('output(p4)');
     expect(formatActions(program, 0, 0)).toBe('drop(no_output)');
+    const advert = joined(
+      action.routerAdvert(mac, 1450, 9000),
+      action.routerPrefix(parseIp('fd00:1::'), 64),
+      action.echoReply(),
+      action.unreachable(unreachable.host),
+    );
+    expect(formatActions(advert, 0, advert.length)).toBe(
+      'router_advert(02:00:00:00:00:01),router_prefix(fd00:1::/64),echo_reply,unreachable(host)',
+    );
   });
 
   test.each([
