@@ -129,6 +129,12 @@ export function cidrsOverlap(one: Cidr, other: Cidr): boolean {
   return samePrefix(one.bytes, other.bytes, Math.min(one.prefix, other.prefix));
 }
 
+/** The IPv6 address that a MAC makes of a prefix of 64 bits (RFC 4291, appendix A). */
+export function eui64Of(prefix: Uint8Array, mac: Uint8Array): Uint8Array {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac;
+  return Uint8Array.of(...prefix.subarray(0, 8), a ^ 2, b, c, 0xff, 0xfe, d, e, f);
+}
+
 /** Mask of a prefix: `length` bytes with the first `prefix` bits set. */
 export function prefixMask(prefix: number, length: 4 | 16): Uint8Array {
   return maskBytes(new Uint8Array(length).fill(0xff), prefix);

@@ -6,6 +6,7 @@
 // groups that name each other (or themselves) are right, and no cycle needs an end.
 
 import * as addresses from '../lib/addresses.ts';
+import { checkRouters, overlaps, type ParsedSubnet } from './check-routing.ts';
 import { checkSecurity } from './check-security.ts';
 import { type Checked, nameFinder, type Report, unique, uniqueEntries } from './checked.ts';
 import {
@@ -17,13 +18,11 @@ import {
   type Port,
   type Subnet,
 } from './document.ts';
+import { routerMacOf } from './router-mac.ts';
 import type { Finding, Path } from './source.ts';
 
-interface ParsedSubnet {
-  readonly subnet: Subnet;
-  readonly index: number;
-  readonly cidr: addresses.Cidr;
-}
+/** Bits of a prefix that hosts make addresses of. */
+const slaacPrefix = 64;
 
 interface Lookup {
   readonly hosts: ReadonlyMap<string, Host>;
@@ -42,7 +41,7 @@ export function checkDocument(document: Document): readonly Finding[] {
   checkHosts(checked);
   checkNetworks(checked, lookup);
   checkSubnets(checked, lookup);
-  checkRouters(checked, lookup);
+  checkRouters(checked, lookup.subnets);
   checkSecurity(checked);
   checkPorts(checked, lookup);
   checkPortAddresses(checked, lookup);
@@ -134,6 +133,7 @@ function checkNetworks(checked: Checked, lookup: Lookup): void {
 function checkSubnets(checked: Checked, lookup: Lookup): void {
   for (const [index, subnet] of checked.document.subnets.entries()) {
     checked.known('networks', subnet.network, ['subnets', index, 'network']);
+    checkRaMode(checked, subnet, index);
     if (subnet.gateway === undefined) continue;
     const path = ['subnets', index, 'gateway'];
     const gateway = addresses.parseIp(subnet.gateway);
@@ -152,6 +152,19 @@ function checkSubnets(checked: Checked, lookup: Lookup): void {
   }
 }
 
+/** Hosts make addresses of 64 bits of prefix and as many of their own (RFC 4862). */
+function checkRaMode(checked: Checked, { ipv6RaMode, cidr }: Subnet, index: number): void {
+  if (ipv6RaMode === undefined) return;
+  const { family, prefix } = addresses.parseCidr(cidr);
+  if (family === 6 && prefix === slaacPrefix) return;
+  const message = `hosts make no addresses of ${cidr}`;
+  checked.report(
+    ['subnets', index, 'ipv6RaMode'],
+    message,
+    `an IPv6 prefix of ${slaacPrefix} bits`,
+  );
+}
+
 /** The first and last address of an IPv4 subnet are not those of a host (RFC 3021 excepts /31). */
 function checkUsable(
   checked: Checked,
@@ -168,60 +181,6 @@ function checkUsable(
   const kind = zeros ? 'network' : 'broadcast';
   const message = `${addresses.formatIp(address)} is the ${kind} address`;
   checked.report(path, message, `a host address of ${addresses.formatCidr(cidr)}`);
-}
-
-/** Pairs that share addresses, the later one of the document first. */
-function overlaps(subnets: readonly ParsedSubnet[]): [ParsedSubnet, ParsedSubnet][] {
-  if (subnets.length < 2) return [];
-  const keyed = subnets.map((parsed) => ({ parsed, key: sortKey(parsed.cidr) }));
-  keyed.sort((one, other) => (one.key < other.key ? -1 : one.key > other.key ? 1 : 0));
-  const pairs: [ParsedSubnet, ParsedSubnet][] = [];
-  // Prefixes nest: in this order one overlaps its predecessors only if the last wide one holds it.
-  let cover: ParsedSubnet | undefined;
-  for (const { parsed } of keyed) {
-    if (cover === undefined || !addresses.cidrsOverlap(cover.cidr, parsed.cidr)) cover = parsed;
-    else if (cover.index < parsed.index) pairs.push([parsed, cover]);
-    else pairs.push([cover, parsed]);
-  }
-  return pairs;
-}
-
-function sortKey(cidr: addresses.Cidr): string {
-  const prefix = String(cidr.prefix).padStart(3, '0');
-  return `${cidr.family}:${Buffer.from(cidr.bytes).toString('hex')}/${prefix}`;
-}
-
-function checkRouters(checked: Checked, lookup: Lookup): void {
-  const owners = new Map<string, string>();
-  for (const [index, router] of checked.document.routers.entries()) {
-    const parsed: ParsedSubnet[] = [];
-    uniqueEntries(checked, router.subnets, ['routers', index, 'subnets']);
-    for (const [entry, name] of router.subnets.entries()) {
-      const path = ['routers', index, 'subnets', entry];
-      const subnet = lookup.subnets.get(name);
-      if (!checked.known('subnets', name, path) || subnet === undefined) continue;
-      if (subnet.subnet.gateway === undefined) {
-        const message = `subnet "${name}" has no gateway`;
-        checked.report(path, message, 'a subnet with a gateway, the address of the router in it');
-      }
-      // A repeated entry of one list is reported as such, not as an overlap with itself.
-      if (owners.get(name) === router.name) continue;
-      unique(checked, owners, {
-        key: name,
-        owner: router.name,
-        path,
-        message: `subnet "${name}" is joined already`,
-        expected: 'each subnet at one router',
-      });
-      parsed.push({ ...subnet, index: entry });
-    }
-    for (const [subnet, other] of overlaps(parsed)) {
-      if (subnet.subnet.network === other.subnet.network) continue;
-      const message = `${subnet.subnet.cidr} overlaps subnet "${other.subnet.name}"`;
-      const expected = 'subnets that share no address, so that each has one way';
-      checked.report(['routers', index, 'subnets', subnet.index], message, expected);
-    }
-  }
 }
 
 function checkPorts(checked: Checked, lookup: Lookup): void {
@@ -275,7 +234,7 @@ function checkPeerPort(checked: Checked, index: number, host: Host): void {
 }
 
 function checkPortAddresses(checked: Checked, lookup: Lookup): void {
-  const macs = new Map<string, string>();
+  const macs = routerMacs(checked, lookup);
   const ips = new Map<string, string>();
   for (const { subnet } of lookup.subnets.values()) {
     const owner = `the gateway of subnet "${subnet.name}"`;
@@ -302,6 +261,25 @@ function checkPortAddresses(checked: Checked, lookup: Lookup): void {
       checkInSubnet(checked, path, ip, lookup.subnetsOf.get(port.network) ?? []);
     }
   }
+}
+
+/** Whose MACs the routers' are, by network and address; two routers of a network must differ. */
+function routerMacs(checked: Checked, { subnets }: Lookup): Map<string, string> {
+  const macs = new Map<string, string>();
+  for (const [index, router] of checked.document.routers.entries()) {
+    const mac = routerMacOf(router);
+    const networks = router.subnets.flatMap((name) => subnets.get(name)?.subnet.network ?? []);
+    for (const network of new Set(networks)) {
+      unique(checked, macs, {
+        key: `${network} ${mac}`,
+        owner: `router "${router.name}"`,
+        path: ['routers', index, ...(router.mac === undefined ? [] : ['mac'])],
+        message: `${mac} is taken in network "${network}"`,
+        expected: 'a MAC address that is unique in the network',
+      });
+    }
+  }
+  return macs;
 }
 
 function checkInSubnet(

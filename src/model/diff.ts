@@ -153,11 +153,15 @@ export function canonicalDocument(document: Document): Document {
  * not change with the version.
  */
 function withoutAdditions(document: Document): unknown {
-  const { acls, securityGroups, ...rest } = document;
+  const { acls, securityGroups, routers: all, ...rest } = document;
   const groups = securityGroups.map(({ stateful, ...group }) =>
     stateful ? group : { ...group, stateful },
   );
-  return sortSections({ ...rest, securityGroups: groups, ...(acls.length > 0 ? { acls } : {}) });
+  const routers = all.map(({ routes, ...router }) =>
+    routes.length === 0 ? router : { ...router, routes },
+  );
+  const later = acls.length > 0 ? { acls } : {};
+  return sortSections({ ...rest, routers, securityGroups: groups, ...later });
 }
 
 function sortSections(sections: Readonly<Record<string, unknown>>): unknown {

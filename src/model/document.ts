@@ -18,6 +18,7 @@ export const portModes = [
   'af_xdp_native',
   'tap',
 ] as const;
+export const ipv6RaModes = ['slaac'] as const;
 export const directions = ['ingress', 'egress'] as const;
 export const aclActions = ['allow', 'drop', 'reject'] as const;
 export const protocolNames = ['any', 'tcp', 'udp', 'sctp', 'icmp', 'icmpv6'] as const;
@@ -105,8 +106,24 @@ export const subnetSchema = field
       .unicastIp()
       .optional()
       .describe('Address of the router in this subnet; routers need it.'),
+    ipv6RaMode: field
+      .oneOf(ipv6RaModes)
+      .optional()
+      .describe('slaac: the router advertises the prefix, and hosts make addresses of it.'),
   })
   .describe('An IP prefix of a network.');
+
+export const routeSchema = field
+  .mapping('a route', {
+    destination: field
+      .cidr()
+      .describe('Prefix that the route is for; 0.0.0.0/0 and ::/0 are the default routes.'),
+    nextHops: field
+      .listOf(field.unicastIp(), 'addresses')
+      .min(1, { error: 'at least one address' })
+      .describe('Addresses in subnets of the router; connections are spread over several.'),
+  })
+  .describe('A static route; the longest prefix wins, connected subnets among them.');
 
 export const routerSchema = field
   .mapping('a router', {
@@ -115,6 +132,14 @@ export const routerSchema = field
       .listOf(field.nameOf('a subnet'), 'names of subnets')
       .default([])
       .describe('Subnets that the router joins, each by its gateway address.'),
+    mac: field
+      .unicastMac()
+      .optional()
+      .describe('MAC address of all gateways, on every host; without it one made of the name.'),
+    routes: field
+      .listOf(routeSchema, 'routes')
+      .default([])
+      .describe('Ways to what is in none of the subnets.'),
   })
   .describe('A distributed router between subnets.');
 
@@ -282,6 +307,7 @@ export type Host = DeepReadonly<z.output<typeof hostSchema>>;
 export type Network = DeepReadonly<z.output<typeof networkSchema>>;
 export type Subnet = DeepReadonly<z.output<typeof subnetSchema>>;
 export type Router = DeepReadonly<z.output<typeof routerSchema>>;
+export type Route = DeepReadonly<z.output<typeof routeSchema>>;
 export type Rule = DeepReadonly<z.output<typeof ruleSchema>>;
 export type SecurityGroup = DeepReadonly<z.output<typeof securityGroupSchema>>;
 export type AddressSet = DeepReadonly<z.output<typeof addressSetSchema>>;

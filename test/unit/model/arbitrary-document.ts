@@ -4,7 +4,7 @@
 // everything else is free.
 
 import fc from 'fast-check';
-import type { Document, Network, Port, Rule } from '../../../src/model/document.ts';
+import type { Document, Network, Port, Router, Rule } from '../../../src/model/document.ts';
 import { aclActions, encaps, portModes } from '../../../src/model/document.ts';
 
 export type Step = string | number;
@@ -80,6 +80,13 @@ const portFields = fc.record(
   { requiredKeys: ['mode', 'portSecurity', 'groups', 'pairs', 'ipCount'] },
 );
 
+interface Routed {
+  readonly four: readonly number[];
+  readonly six: readonly number[];
+  readonly hops: readonly number[];
+  readonly mac: boolean;
+}
+
 type PortFields = typeof portFields extends fc.Arbitrary<infer Fields> ? Fields : never;
 
 const shape = fc.record({
@@ -90,19 +97,43 @@ const shape = fc.record({
   stateful: fc.boolean(),
   acls: fc.array(acl, { maxLength: 3 }),
   ports: fc.array(portFields, { maxLength: 6 }),
+  routed: fc.record({
+    four: fc.subarray([0, 1, 2]),
+    six: fc.subarray([0, 1, 2]),
+    hops: fc.subarray([1, 2, 3, 200]),
+    mac: fc.boolean(),
+  }),
 });
 
 function hex(index: number): string {
   return index.toString(16).padStart(2, '0');
 }
 
+function routerOf({ four, six, hops, mac }: Routed, networkCount: number): Router {
+  const joined = (indexes: readonly number[]) => indexes.filter((index) => index < networkCount);
+  const [first] = joined(four);
+  const nextHops = first === undefined ? [] : hops.map((last) => `10.0.${first}.${last}`);
+  return {
+    name: 'router-0',
+    subnets: [
+      ...joined(four).map((index) => `four-${index}`),
+      ...joined(six).map((index) => `six-${index}`),
+    ],
+    ...(mac ? { mac: '0e:00:00:00:00:01' } : {}),
+    routes: nextHops.length === 0 ? [] : [{ destination: '9.0.0.0/8', nextHops }],
+  };
+}
+
 function portOf(fields: PortFields, index: number, networkCount: number, hostCount: number): Port {
   const { mode, portSecurity, groups, vlan, qos, pairs, ipCount } = fields;
+  const network = index % networkCount;
   return {
     name: `port-${index}`,
-    network: `network-${index % networkCount}`,
+    network: `network-${network}`,
     mac: `02:00:00:00:00:${hex(index)}`,
-    ips: [`10.0.0.${index + 1}`, `fd00::${(index + 1).toString(16)}`].slice(0, ipCount),
+    ips: [`10.0.${network}.${index + 1}`, `fd00:0:0:${network + 1}::${hex(index + 1)}`]
+      .map((text) => text.replace('::0', '::'))
+      .slice(0, ipCount),
     // Host 0 is never a peer.
     host: `host-${index % 2 === 0 ? 0 : hostCount}`,
     device: `dev${index}`,
@@ -141,12 +172,17 @@ export const arbitraryDocument: fc.Arbitrary<Document> = shape.map((given) => {
       {
         name: `four-${index}`,
         network: `network-${index}`,
-        cidr: '10.0.0.0/24',
-        gateway: '10.0.0.254',
+        cidr: `10.0.${index}.0/24`,
+        gateway: `10.0.${index}.254`,
       },
-      { name: `six-${index}`, network: `network-${index}`, cidr: 'fd00::/64' },
+      {
+        name: `six-${index}`,
+        network: `network-${index}`,
+        cidr: `fd00:0:0:${index + 1}::/64`,
+        gateway: `fd00:0:0:${index + 1}::fe`,
+      },
     ]),
-    routers: [{ name: 'router-0', subnets: ['four-0'] }],
+    routers: [routerOf(given.routed, given.networks.length)],
     securityGroups: [{ name: 'group-0', rules: given.rules, stateful: given.stateful }],
     addressSets: [{ name: 'set-0', addresses: ['192.0.2.0/24', '2001:db8::1'] }],
     acls: given.acls.map((fields, index) => ({ name: `acl-${index}`, ...fields })),
