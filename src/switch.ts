@@ -171,7 +171,7 @@ export class Switch implements api.SwitchApi {
 
   /** What is accepted but not in force here, object by object. */
   #gaps(): api.ApplyResult['notInForce'] {
-    const kinds = ['hosts', 'routers', 'ports'] as const;
+    const kinds = ['hosts', 'subnets', 'routers', 'ports'] as const;
     const found = this.#found();
     return kinds.flatMap((kind) =>
       objectViews(found, kind)

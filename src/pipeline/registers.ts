@@ -22,11 +22,15 @@ export const register = Object.freeze({
   commit: flowKeyWords + 5,
   /** Which kinds of local ports a replicated packet may reach, a bit each; see policy.ts. */
   receivers: flowKeyWords + 6,
+  /** Number of the router that forwards the packet; 0: none does. */
+  router: flowKeyWords + 7,
+  /** Which next hop of its router the packet takes; 0: its own destination. */
+  nextHop: flowKeyWords + 8,
 });
 export type RegisterName = keyof typeof register;
 
 /** Words of a pipeline key and of its mask. */
-export const pipelineKeyWords = flowKeyWords + 7;
+export const pipelineKeyWords = flowKeyWords + 9;
 
 /** Registers by the order of their words. */
 export const registerNames = Object.keys(register) as readonly RegisterName[];

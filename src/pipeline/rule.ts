@@ -22,8 +22,8 @@ export interface Origin {
 export type Step =
   /** Sets a register (word index of pipeline/registers.ts). */
   | { readonly kind: 'set'; readonly register: number; readonly value: number }
-  /** Appends action words; the source port's id replaces the word at `sourceIdAt`. */
-  | { readonly kind: 'actions'; readonly words: Uint32Array; readonly sourceIdAt?: number }
+  /** Appends action words, with the packet's own in some places. */
+  | ({ readonly kind: 'actions'; readonly words: Uint32Array } & Places)
   /** Appends PopVlan if the packet carries the tag of its access link. */
   | { readonly kind: 'untag' }
   /** Appends Output to the device port that the packet came in by, tag and all. */
@@ -37,16 +37,33 @@ export type Step =
   /** The verdict holds for this packet only: it depends on more than the key. */
   | { readonly kind: 'once' }
   | { readonly kind: 'goto'; readonly stage: StageName }
-  | { readonly kind: 'drop'; readonly reason: number }
+  /** The packet has come to a gateway: `words` hold its IPv4 and IPv6 address; see Places. */
+  | { readonly kind: 'gateway'; readonly words: Uint32Array }
+  /** Sets a register to one of several values, the same for all packets of a connection's way. */
+  | { readonly kind: 'spread'; readonly register: number; readonly values: readonly number[] }
+  /** `answer`: an action that drops as well, and tells the sender. */
+  | ({ readonly kind: 'drop'; readonly reason: number; readonly answer?: Uint32Array } & Places)
   | { readonly kind: 'done' };
 
+/** Words of an action that depend on the way of the packet. */
+export interface Places {
+  /** Where the id of the source port goes. */
+  readonly sourceIdAt?: number;
+  /**
+   * Where the addresses of the gateway go (five words), which is who tells a sender in another
+   * network; they stay as they are for a packet that comes to no gateway.
+   */
+  readonly gatewayAt?: number;
+}
+
 /** Fields of all kinds of steps. */
-interface AnyStep {
+interface AnyStep extends Places {
   readonly kind: Step['kind'];
   readonly register?: number;
   readonly value?: number;
+  readonly values?: readonly number[];
   readonly words?: Uint32Array;
-  readonly sourceIdAt?: number;
+  readonly answer?: Uint32Array;
   readonly receivers?: Receivers;
   readonly stage?: StageName;
   readonly reason?: number;
@@ -59,7 +76,9 @@ interface AnyStep {
 export function uniformSteps(steps: readonly Step[]): readonly Step[] {
   return steps.map((step) => {
     const { kind, register, value, words, sourceIdAt, receivers, stage, reason }: AnyStep = step;
-    return { kind, register, value, words, sourceIdAt, receivers, stage, reason } as Step;
+    const { values, answer, gatewayAt }: AnyStep = step;
+    const one = { kind, register, value, words, sourceIdAt, receivers, stage, reason };
+    return { ...one, values, answer, gatewayAt } as Step;
   });
 }
 
@@ -141,22 +160,34 @@ function sameStep(one: Step, other: Step): boolean {
     return one.register === other.register && one.value === other.value;
   }
   if (one.kind === 'actions' && other.kind === 'actions') {
-    return one.sourceIdAt === other.sourceIdAt && sameWords(one.words, other.words);
+    return samePlaces(one, other) && sameWords(one.words, other.words);
+  }
+  if (one.kind === 'gateway' && other.kind === 'gateway') return sameWords(one.words, other.words);
+  if (one.kind === 'spread' && other.kind === 'spread') {
+    return one.register === other.register && one.values.join() === other.values.join();
   }
   if (one.kind === 'receivers' && other.kind === 'receivers') {
     return sameReceivers(one.receivers, other.receivers);
   }
   if (one.kind === 'goto' && other.kind === 'goto') return one.stage === other.stage;
-  if (one.kind === 'drop' && other.kind === 'drop') return one.reason === other.reason;
+  if (one.kind === 'drop' && other.kind === 'drop') {
+    const same = one.reason === other.reason && samePlaces(one, other);
+    return same && sameWords(one.answer ?? noWords, other.answer ?? noWords);
+  }
   return one.kind === other.kind;
 }
 
+const noWords = new Uint32Array(0);
+
+function samePlaces(one: Places, other: Places): boolean {
+  return one.sourceIdAt === other.sourceIdAt && one.gatewayAt === other.gatewayAt;
+}
+
 function sameReceivers(one: Receivers, other: Receivers): boolean {
-  const none = new Uint32Array(0);
   return (
     one.sourceIdAt === other.sourceIdAt &&
     sameWords(one.all, other.all) &&
-    sameWords(one.others ?? none, other.others ?? none) &&
+    sameWords(one.others ?? noWords, other.others ?? noWords) &&
     one.kinds.length === other.kinds.length &&
     one.kinds.every((kind, index) => {
       const { words, only } = other.kinds[index]!;

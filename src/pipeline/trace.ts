@@ -87,7 +87,7 @@ function detailOf(stage: Stage, rule: Rule | undefined, options: TraceTextOption
 function stepText(step: Step, options: TraceTextOptions): string {
   switch (step.kind) {
     case 'set': {
-      const name = registerNames.find((entry) => register[entry] === step.register) ?? 'register';
+      const name = nameOf(step.register);
       const location = name === 'source' || name === 'destination';
       return `${name}=${location ? formatLocation(step.value) : step.value}`;
     }
@@ -95,9 +95,18 @@ function stepText(step: Step, options: TraceTextOptions): string {
       return formatActions(step.words, 0, step.words.length, options);
     case 'goto':
       return `goto ${step.stage}`;
-    case 'drop':
-      return `drop(${dropReasonName(step.reason)})`;
+    case 'drop': {
+      const { answer } = step;
+      const told = answer && formatActions(answer, 0, answer.length, options);
+      return [...(told === undefined ? [] : [told]), `drop(${dropReasonName(step.reason)})`].join();
+    }
+    case 'spread':
+      return `${nameOf(step.register)}=one of ${step.values.join(' ')}`;
     default:
       return step.kind;
   }
+}
+
+function nameOf(index: number): string {
+  return registerNames.find((entry) => register[entry] === index) ?? 'register';
 }

@@ -9,9 +9,9 @@
 // so that one megaflow may stand for all of them. It follows that translating the masked key gives
 // the same verdict and the same mask again, which is how installed flows are revalidated. Steps
 // read registers freely, since these were set from bits that are in the mask already; the only
-// steps that read the packet itself are `reply` (in_port) and `commit` (ct_new), and they add that
-// to the mask. A verdict that depends on more than the key says so (`cacheable` false) and must not
-// become a flow.
+// steps that read the packet itself are `reply` (in_port), `commit` (ct_new) and `spread` (see
+// spread.ts), and they add that to the mask. A verdict that depends on more than the key says so
+// (`cacheable` false) and must not become a flow.
 //
 // No allocation in the steady state: all buffers belong to the Translation.
 
@@ -21,7 +21,8 @@ import { ctState, flowKeyWords } from '../flow/key.ts';
 import type { Pipeline } from './pipeline.ts';
 import { everyReceiver } from './policy-stage.ts';
 import { pipelineKeyWords, register } from './registers.ts';
-import { decisionOf, type Receivers, type Rule, type Step } from './rule.ts';
+import { decisionOf, type Places, type Receivers, type Rule, type Step } from './rule.ts';
+import { spread } from './spread.ts';
 import { type Stage, stageIndex, stages } from './stages.ts';
 
 /** Rules and steps of one walk; a pipeline without loops stays far below. */
@@ -56,6 +57,10 @@ export class Translation {
   actionCount = 0;
   /** Why the packet is dropped; 0: it is not. */
   dropReason = 0;
+  /** Words of the gateway that the packet came to; undefined: none. */
+  gateway: Uint32Array | undefined = undefined;
+  /** The actions of a drop are its rule's own. */
+  answered = false;
   /** False: the verdict is for this packet only. */
   cacheable = true;
   /** The source MAC is to be learned at the source location. */
@@ -86,9 +91,9 @@ export function translate(
     place = next;
   }
   if (out.dropReason === 0 && out.actionCount === 0) out.dropReason = dropReason.NoOutput;
-  if (out.dropReason !== 0) {
-    const answered = out.dropReason === dropReason.AclReject;
-    out.actions[0] = answered ? rejectWord : actionWord(op.Drop, out.dropReason);
+  if (out.dropReason !== 0 && !out.answered) {
+    const rejected = out.dropReason === dropReason.AclReject;
+    out.actions[0] = rejected ? rejectWord : actionWord(op.Drop, out.dropReason);
     out.actionCount = 1;
   }
 }
@@ -99,6 +104,8 @@ function reset(out: Translation, words: Uint32Array, base: number): void {
   out.mask.fill(0);
   out.actionCount = 0;
   out.dropReason = 0;
+  out.gateway = undefined;
+  out.answered = false;
   out.cacheable = true;
   out.learn = false;
   out.decision = 0;
@@ -118,6 +125,12 @@ function drop(out: Translation, reason: number): number {
   return ended;
 }
 
+/** Nothing is done to the packet but that its sender is told. */
+function answer(words: Uint32Array, places: Places, out: Translation): void {
+  out.actionCount = 0;
+  out.answered = appendActions(out, words, places);
+}
+
 /** Runs the steps of a rule; returns the next place. */
 function run(rule: Rule, place: number, out: Translation): number {
   const steps = rule.steps;
@@ -130,6 +143,7 @@ function run(rule: Rule, place: number, out: Translation): number {
       case 'goto':
         return stageIndex[step.stage];
       case 'drop':
+        if (step.answer !== undefined) answer(step.answer, step, out);
         return drop(out, step.reason);
       case 'done':
         return ended;
@@ -147,7 +161,7 @@ function perform(step: Step, out: Translation): boolean {
       out.key[step.register] = step.value;
       return true;
     case 'actions':
-      return appendActions(out, step.words, step.sourceIdAt);
+      return appendActions(out, step.words, step);
     case 'untag':
       return out.key[register.tagged] === 0 || append(out, popVlanWord);
     case 'reply':
@@ -156,6 +170,12 @@ function perform(step: Step, out: Translation): boolean {
     case 'commit':
       out.mask[stateWord] = out.mask[stateWord]! | stateNew;
       if ((out.key[stateWord]! & stateNew) !== 0) out.key[register.commit] = 1;
+      return true;
+    case 'gateway':
+      out.gateway = step.words;
+      return true;
+    case 'spread':
+      out.key[step.register] = step.values[spread(out.key, out.mask, step.values.length)]!;
       return true;
     case 'receivers':
       return replicate(out, step.receivers);
@@ -178,22 +198,26 @@ function append(out: Translation, word: number): boolean {
 }
 
 function replicate(out: Translation, receivers: Receivers): boolean {
-  const { all, kinds, others, sourceIdAt } = receivers;
+  const { all, kinds, others } = receivers;
   const bits = out.key[register.receivers]!;
-  if (bits === everyReceiver) return appendActions(out, all, sourceIdAt);
+  if (bits === everyReceiver) return appendActions(out, all, receivers);
   for (let index = 0; index < kinds.length; index += 1) {
     const { words, only } = kinds[index]!;
     if ((bits & (1 << index)) === 0 || only === out.key[register.source]) continue;
-    if (!appendActions(out, words, sourceIdAt)) return false;
+    if (!appendActions(out, words, receivers)) return false;
   }
-  return others === undefined || appendActions(out, others, sourceIdAt);
+  return others === undefined || appendActions(out, others, receivers);
 }
 
-function appendActions(out: Translation, words: Uint32Array, sourceIdAt?: number): boolean {
+function appendActions(out: Translation, words: Uint32Array, places: Places): boolean {
   const base = out.actionCount;
+  const { sourceIdAt, gatewayAt } = places;
   if (base + words.length > actionWordsMax) return false;
   for (let index = 0; index < words.length; index += 1) out.actions[base + index] = words[index]!;
   if (sourceIdAt !== undefined) out.actions[base + sourceIdAt] = out.key[register.sourceId]!;
+  if (gatewayAt !== undefined && out.gateway !== undefined) {
+    out.actions.set(out.gateway, base + gatewayAt);
+  }
   out.actionCount = base + words.length;
   return true;
 }

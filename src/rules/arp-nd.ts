@@ -7,21 +7,26 @@
 // for addresses that several ports may take over (address pairs). A question for an address that
 // nobody has ends here, unless the network has ports whose addresses the model does not know.
 // Requests out of a tunnel were let through by the other VTEP, so the asked port answers them
-// itself.
+// itself. A gateway is here as much as anywhere: questions for it are answered even when unicast.
+// So are router solicitations where a subnet is to be advertised: hosts make their addresses of its
+// prefix (SLAAC).
 
-import { action } from '../flow/actions.ts';
+import { action, ndReplyRouter } from '../flow/actions.ts';
 import { dropReason } from '../flow/drop-reasons.ts';
 import { ethType, ipProto } from '../flow/key.ts';
-import { formatCidr, formatIp, prefixMask } from '../lib/addresses.ts';
+import { formatCidr, formatIp, ipFamily, prefixMask } from '../lib/addresses.ts';
 import { groupBit, Match, RuleList } from '../pipeline/match.ts';
 import { locationLocal } from '../pipeline/registers.ts';
 import type { Origin, Step } from '../pipeline/rule.ts';
+import { gatewaysIn, type RouterPlan } from './routers.ts';
 import { linkLocalOf, type NetworkView, type PortView, type Topology } from './topology.ts';
 
 const arpRequest = 1;
 const solicitation = 135;
+const routerSolicitation = 133;
 
 const ownAddress = 300;
+const gatewayAddress = 280;
 const sharedAddress = 250;
 const knownAddress = 200;
 const unknownAddress = 100;
@@ -32,7 +37,10 @@ const flood: readonly Step[] = [];
 export function arpNdRules(topology: Topology): RuleList {
   const list = new RuleList();
   for (const network of topology.networks) {
+    if (network.localPorts.length === 0) continue;
     for (const view of network.ports) addPort(list, network, view);
+    for (const plan of network.routers) addGateways(list, network, plan);
+    addAdvertisement(list, network);
     if (!network.open) addUnknown(list, network);
   }
   return list;
@@ -40,10 +48,12 @@ export function arpNdRules(topology: Topology): RuleList {
 
 /** A multicast question of a local port of the network; the target is still to be named. */
 function question(network: NetworkView, family: 4 | 6): Match {
-  const match = new Match()
-    .register('network', network.vni)
-    .kind('source', locationLocal)
-    .bytes('eth_dst', groupBit, groupBit);
+  return anyQuestion(network, family).bytes('eth_dst', groupBit, groupBit);
+}
+
+/** The same, unicast or multicast. */
+function anyQuestion(network: NetworkView, family: 4 | 6): Match {
+  const match = new Match().register('network', network.vni).kind('source', locationLocal);
   if (family === 4) return match.number('eth_type', ethType.arp).number('ip_proto', arpRequest);
   return match
     .number('eth_type', ethType.ipv6)
@@ -93,6 +103,57 @@ function addPort(list: RuleList, network: NetworkView, view: PortView): void {
       origin: origin('allowedAddressPairs'),
     });
   }
+}
+
+function addGateways(list: RuleList, network: NetworkView, plan: RouterPlan): void {
+  const { router, mac } = plan;
+  const gateways = gatewaysIn(plan, network.network.name).map(({ address }) => address);
+  const six = gateways.some((address) => address.length === 16);
+  for (const [text, address] of byText(six ? [...gateways, linkLocalOf(mac)] : gateways)) {
+    const family = ipFamily(address);
+    const reply = family === 4 ? action.arpReply(mac) : action.ndReply(mac, ndReplyRouter);
+    list.add('neighbours', {
+      id: `${network.network.name}/router/${router.name}/${text}`,
+      priority: gatewayAddress,
+      match: target(anyQuestion(network, family), address),
+      steps: [{ kind: 'actions', words: reply }, { kind: 'reply' }, { kind: 'done' }],
+      origin: { object: `router ${router.name}`, path: `routers[${router.name}].subnets` },
+    });
+  }
+}
+
+/** Seconds; the most that RFC 4861 allows, since advertisements are sent to those who ask only. */
+const routerLifetime = 9000;
+/** Prefixes that fit an advertisement's program. */
+const prefixesMax = 8;
+
+/**
+ * A router solicitation is answered with the prefixes that the router has in the network. One
+ * packet has one answer: of several routers the first one is told of.
+ */
+function addAdvertisement(list: RuleList, network: NetworkView): void {
+  const sixOf = (plan: RouterPlan) =>
+    gatewaysIn(plan, network.network.name).filter(({ subnet }) => subnet.ipv6RaMode === 'slaac');
+  const plan = network.routers.find((one) => sixOf(one).length > 0);
+  if (plan === undefined) return;
+  const { router, mac } = plan;
+  const six = sixOf(plan);
+  const words = action.routerAdvert(mac, network.network.mtu, routerLifetime);
+  const prefixes = six.slice(0, prefixesMax).map(({ cidr }): Step => {
+    return { kind: 'actions', words: action.routerPrefix(cidr.bytes, cidr.prefix) };
+  });
+  list.add('neighbours', {
+    id: `${network.network.name}/router/${router.name}/advertisement`,
+    priority: gatewayAddress,
+    match: new Match()
+      .register('network', network.vni)
+      .kind('source', locationLocal)
+      .number('eth_type', ethType.ipv6)
+      .number('ip_proto', ipProto.icmpv6)
+      .number('tp_src', routerSolicitation),
+    steps: [{ kind: 'actions', words }, ...prefixes, { kind: 'reply' }, { kind: 'done' }],
+    origin: { object: `router ${router.name}`, path: `routers[${router.name}].subnets` },
+  });
 }
 
 /** Each address once. */

@@ -4,7 +4,8 @@
 // device with VLANs is a trunk, one VLAN for each logical port; the tag is taken off on the way
 // out. A tag inside a network has no meaning, so frames that carry one there are unknown. A tunnel
 // packet belongs to the network of its VNI; it must come from a VTEP of the network, and unless the
-// network learns, from the host where the model has its source MAC.
+// network learns, from the host where the model has its source MAC. A routed packet has the MAC of
+// the router, and comes from any host from which the router leads here.
 
 import { dropReason } from '../flow/drop-reasons.ts';
 import { vlanPresent } from '../flow/key.ts';
@@ -27,6 +28,7 @@ export function classifyRules(topology: Topology): RuleList {
     for (const port of network.localPorts) addLocalPort(list, network, port);
     addNetwork(list, network);
     for (const tunnel of network.tunnels) addTunnelSource(list, network, tunnel);
+    for (const tunnel of network.routedTunnels) addRouterSource(list, network, tunnel);
   }
   list.add('tunnel-source', {
     id: 'elsewhere',
@@ -163,6 +165,28 @@ function addTunnelSource(list: RuleList, network: NetworkView, tunnel: TunnelVie
           origin: { object: `port ${view.port.name}`, path: `ports[${view.port.name}].mac` },
         });
       }
+    }
+  }
+}
+
+/** Packets that a router at another VTEP has brought into the network. */
+function addRouterSource(list: RuleList, network: NetworkView, tunnel: TunnelView): void {
+  for (const { router, mac } of network.routers) {
+    for (const number of tunnel.aliases) {
+      list.add('tunnel-source', {
+        id: `${network.network.name}/${tunnel.name}/${number}/router/${router.name}`,
+        priority: 150,
+        match: new Match()
+          .register('source', locationTunnel)
+          .register('network', network.vni)
+          .number('tunnel_src', number)
+          .bytes('eth_src', mac),
+        steps: [
+          { kind: 'set', register: register.source, value: tunnel.location },
+          { kind: 'goto', stage: 'learn' },
+        ],
+        origin: { object: `router ${router.name}`, path: `routers[${router.name}].mac` },
+      });
     }
   }
 }

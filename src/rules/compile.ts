@@ -18,6 +18,7 @@ import { learnRules } from './learn.ts';
 import { type DatapathObjects, objectsOf } from './objects.ts';
 import { policyOf } from './policy.ts';
 import { portSecurityRules } from './port-security.ts';
+import { routingRules } from './routing.ts';
 import { type NetworkView, type Topology, type TopologyOptions, topologyOf } from './topology.ts';
 
 export interface Compiled {
@@ -38,7 +39,15 @@ interface CompileSource {
 }
 
 /** Each file of this folder that writes rules. */
-const writers = [classifyRules, portSecurityRules, learnRules, arpNdRules, l2Rules, commitRules];
+const writers = [
+  classifyRules,
+  portSecurityRules,
+  learnRules,
+  arpNdRules,
+  routingRules,
+  l2Rules,
+  commitRules,
+];
 
 /**
  * Everything that the host needs to do its part of the document, which must have passed the checks
@@ -109,7 +118,7 @@ export const nothingCompiled: Compiled = Object.freeze({
 
 function learningOf(view: NetworkView): LearningNetwork | undefined {
   const { network, vni, learning, localPorts, tunnels } = view;
-  if (learning === false) return undefined;
+  if (learning === false || localPorts.length === 0) return undefined;
   const locations = new Set([...localPorts, ...tunnels].map(({ location }) => location));
   return { name: network.name, vni, ...learning, locations };
 }

@@ -7,7 +7,7 @@
 // for a tunnel is held to the network's MTU first, while it still has the tag of its access link,
 // so that the answer "too big" goes back the way the packet came.
 
-import { action } from '../flow/actions.ts';
+import { action, enforceMtuGatewayAt } from '../flow/actions.ts';
 import { dropReason } from '../flow/drop-reasons.ts';
 import { builtIn, groupBit, Match, RuleList } from '../pipeline/match.ts';
 import { locationFlood, locationLocal, locationTunnel, register } from '../pipeline/registers.ts';
@@ -21,8 +21,10 @@ export function l2Rules(topology: Topology): RuleList {
   const list = new RuleList();
   addSplitHorizon(list);
   for (const network of topology.networks) {
-    addAddresses(list, network);
-    addFlood(list, network);
+    if (network.localPorts.length > 0) {
+      addAddresses(list, network);
+      addFlood(list, network);
+    }
     for (const tunnel of network.tunnels) addTunnel(list, network, tunnel);
     for (const view of network.localPorts) addLocalPort(list, view);
   }
@@ -95,7 +97,7 @@ function addLearning(list: RuleList, network: NetworkView): void {
 function enforceMtu(network: NetworkView, tunnel: number): Step {
   const { gateway4, gateway6 } = network;
   const words = action.enforceMtu(network.network.mtu, tunnel, gateway4, gateway6);
-  return { kind: 'actions', words };
+  return { kind: 'actions', words, gatewayAt: enforceMtuGatewayAt };
 }
 
 function addFlood(list: RuleList, network: NetworkView): void {

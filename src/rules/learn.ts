@@ -12,12 +12,13 @@ import type { NetworkView, Topology } from './topology.ts';
 export function learnRules(topology: Topology): RuleList {
   const list = new RuleList();
   for (const network of topology.networks) {
-    if (network.learning !== false) addNetwork(list, network);
+    if (network.learning !== false && network.localPorts.length > 0) addNetwork(list, network);
   }
   return list;
 }
 
-function addNetwork(list: RuleList, { network, vni, ports }: NetworkView): void {
+function addNetwork(list: RuleList, view: NetworkView): void {
+  const { network, vni, ports, routers } = view;
   const { name } = network;
   const origin = { object: `network ${name}`, path: `networks[${name}].learning` };
   for (const view of ports) {
@@ -47,6 +48,15 @@ function addNetwork(list: RuleList, { network, vni, ports }: NetworkView): void 
       match: mac(),
       steps: [],
       origin: portOrigin,
+    });
+  }
+  for (const { router, mac } of routers) {
+    list.add('learn', {
+      id: `${name}/router/${router.name}`,
+      priority: learnPriority.knownToModel,
+      match: new Match().register('network', vni).bytes('eth_src', mac),
+      steps: [],
+      origin: { object: `router ${router.name}`, path: `routers[${router.name}].mac` },
     });
   }
   list.add('learn', {

@@ -19,6 +19,8 @@ export const numberMax = Object.freeze({
   groups: 8192,
   /** Logical ports of this host, by port; only registers hold them. */
   logicalPorts: 0x1000000,
+  /** Routers; only registers hold them. */
+  routers: 0x1000000,
   /** Connection tracking zones, by domain. */
   zones: 0x10000,
 });
@@ -31,6 +33,7 @@ const whatOf: Readonly<Record<NumberKind, string>> = {
   tunnels: 'tunnels',
   groups: 'replication groups',
   logicalPorts: 'logical ports',
+  routers: 'routers',
   zones: 'connection tracking zones',
 };
 

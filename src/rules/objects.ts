@@ -86,11 +86,13 @@ export function objectsOf(topology: Topology): DatapathObjects {
         ports.set(port.device, { number: device, device: port.device, mode: port.mode });
       }
     }
-    groups.set(`${name}/local`, { number: network.groupLocal, members });
     const remote = network.tunnels.map(
       ({ number }): GroupMemberObject => ({ kind: 'tunnel', number, vlan: 0 }),
     );
-    groups.set(`${name}/all`, { number: network.groupAll, members: [...members, ...remote] });
+    if (network.groupAll !== 0) {
+      groups.set(`${name}/local`, { number: network.groupLocal, members });
+      groups.set(`${name}/all`, { number: network.groupAll, members: [...members, ...remote] });
+    }
     for (const kind of network.kinds) {
       groups.set(kind.name, { number: kind.group, members: kind.ports.map(memberOf) });
     }

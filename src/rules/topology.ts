@@ -1,9 +1,10 @@
 // rules/topology.ts — what of a document concerns one host: its networks, their ports, the tunnels.
 //
-// Only networks with a port on this host matter here; of those, all ports everywhere. Addresses are
-// parsed once, numbers are looked up once; the other files of this folder only write rules.
+// Only networks with a port on this host matter here, and those that a router joins with one of
+// them; of both, all ports everywhere. Addresses are parsed once, numbers are looked up once; the
+// other files of this folder only write rules.
 
-import { type Cidr, parseIp, parseMac, tryParseIpOrCidr } from '../lib/addresses.ts';
+import { type Cidr, eui64Of, parseIp, parseMac, tryParseIpOrCidr } from '../lib/addresses.ts';
 import { SwitchError } from '../lib/errors.ts';
 import type { Document, Encap, Host, Learning, Network, Port } from '../model/document.ts';
 import { localLocation, tunnelLocation } from '../pipeline/registers.ts';
@@ -11,6 +12,7 @@ import { hashName } from '../pipeline/rule.ts';
 import { domainsOf } from './domains.ts';
 import { type Firewall, firewallsOf } from './firewall.ts';
 import type { Numbering } from './numbering.ts';
+import { type RouterPlan, routerPlans } from './routers.ts';
 
 /** An address that a port may use beside its own ones. */
 export interface PairView {
@@ -69,8 +71,13 @@ export interface NetworkView {
   readonly remotePorts: readonly PortView[];
   /** Remote VTEPs that take part in the network. */
   readonly tunnels: readonly TunnelView[];
+  /** Remote VTEPs that may send what a router has brought into the network. */
+  readonly routedTunnels: readonly TunnelView[];
+  /** Routers that have a gateway in the network. */
+  readonly routers: readonly RouterPlan[];
   /** Some port may use addresses that the model does not know. */
   readonly open: boolean;
+  /** 0, both: the network has no port here. */
   readonly groupAll: number;
   readonly groupLocal: number;
   /** Empty when no local port has a firewall. */
@@ -88,6 +95,8 @@ export interface Topology {
   readonly host: Host;
   readonly networks: readonly NetworkView[];
   readonly tunnels: readonly TunnelView[];
+  /** Routers that have a gateway in a network with a local port. */
+  readonly routers: readonly RouterPlan[];
   /** Number of the underlay device; 0: none. */
   readonly uplink: number;
   /** The domain of a network, by name. */
@@ -115,35 +124,41 @@ export function topologyOf(document: Document, options: TopologyOptions): Topolo
     });
   }
   const portsOf = grouped(document.ports, (port) => port.network);
-  const concerned = document.networks.filter((network) =>
-    portsOf.get(network.name)?.some((port) => port.host === host),
-  );
+  const isLocal = (network: string) =>
+    portsOf.get(network)?.some((port) => port.host === host) === true;
+  const routers = routerPlans(document, numbering, isLocal);
+  const joined = new Set(routers.flatMap(({ networks }) => networks));
+  const concerned = document.networks.filter(({ name }) => isLocal(name) || joined.has(name));
   const members = new Map(
     concerned.map((network) => [
       network.name,
       remoteMembers(document, network, portsOf.get(network.name) ?? [], self),
     ]),
   );
-  const tunnels = tunnelViews(concerned, members, numbering);
+  const senders = new Map(
+    concerned.map(({ name }) => [name, isLocal(name) ? routedFrom(name, routers, members) : []]),
+  );
+  const tunnels = tunnelViews(concerned, [members, senders], numbering);
   const domainOf = domainsOf(document);
   const context = { self, numbering, domainOf, firewallOf: firewallsOf(document) };
   const zones = zonesOf(concerned, portsOf, context);
   const subnetsOf = grouped(document.subnets, (subnet) => subnet.network);
-  const networks = concerned.map((network) =>
-    networkView({
+  const networks = concerned.map((network) => {
+    const tunnelTo = (other: Host) => tunnels.get(tunnelName(other, network.encap))!;
+    return networkView({
       network,
       ports: portsOf.get(network.name) ?? [],
-      tunnels: (members.get(network.name) ?? []).map(
-        (member) => tunnels.get(tunnelName(member, network.encap))!,
-      ),
+      tunnels: (members.get(network.name) ?? []).map(tunnelTo),
+      routedTunnels: (senders.get(network.name) ?? []).map(tunnelTo),
+      routers: routers.filter((plan) => plan.networks.includes(network.name)),
       gateways: (subnetsOf.get(network.name) ?? []).flatMap((subnet) => subnet.gateway ?? []),
       zone: zones.get(domainOf(network.name)) ?? 0,
       context,
-    }),
-  );
+    });
+  });
   const { uplinkDevice } = options;
   const uplink = uplinkDevice === undefined ? 0 : numbering.number('devices', uplinkDevice);
-  return { host: self, networks, tunnels: [...tunnels.values()], uplink, domainOf };
+  return { host: self, networks, tunnels: [...tunnels.values()], routers, uplink, domainOf };
 }
 
 /** What the views of all networks are made with. */
@@ -190,14 +205,30 @@ function remoteMembers(
   );
 }
 
+/**
+ * Hosts whose routers bring packets into a network: those with ports in it, or in one that a router
+ * joins with it. A peer has no router.
+ */
+function routedFrom(
+  network: string,
+  routers: readonly RouterPlan[],
+  members: ReadonlyMap<string, readonly Host[]>,
+): readonly Host[] {
+  const hosts = routers
+    .filter(({ networks }) => networks.includes(network))
+    .flatMap(({ networks }) => networks)
+    .flatMap((name) => members.get(name) ?? []);
+  return [...new Set(hosts)].filter(({ kind }) => kind !== 'peer');
+}
+
 function tunnelViews(
   networks: readonly Network[],
-  members: ReadonlyMap<string, readonly Host[]>,
+  members: readonly ReadonlyMap<string, readonly Host[]>[],
   numbering: Numbering,
 ): Map<string, TunnelView> {
   const needed = new Map<string, { host: Host; encap: Encap; number: number }>();
   for (const network of networks) {
-    for (const host of members.get(network.name) ?? []) {
+    for (const host of members.flatMap((hosts) => hosts.get(network.name) ?? [])) {
       const name = tunnelName(host, network.encap);
       if (needed.has(name)) continue;
       needed.set(name, { host, encap: network.encap, number: numbering.number('tunnels', name) });
@@ -216,13 +247,15 @@ interface NetworkParts {
   readonly network: Network;
   readonly ports: readonly Port[];
   readonly tunnels: readonly TunnelView[];
+  readonly routedTunnels: readonly TunnelView[];
+  readonly routers: readonly RouterPlan[];
   readonly gateways: readonly string[];
   readonly zone: number;
   readonly context: Context;
 }
 
 function networkView(parts: NetworkParts): NetworkView {
-  const { network, tunnels, zone, context } = parts;
+  const { network, tunnels, routedTunnels, routers, zone, context } = parts;
   const { numbering, self, domainOf } = context;
   const domain = domainOf(network.name);
   const tunnelOf = new Map(tunnels.map((tunnel) => [tunnel.host.name, tunnel]));
@@ -238,6 +271,9 @@ function networkView(parts: NetworkParts): NetworkView {
   const kinds = kindsOf(network, localPorts, numbering);
   const remote = kinds.length > 0 && tunnels.length > 0;
   const gateways = parts.gateways.map(parseIp);
+  // A network without a port here is reached by routers only: nothing is replicated to it.
+  const group = (name: string) =>
+    localPorts.length === 0 ? 0 : numbering.number('groups', `${network.name}/${name}`);
   return {
     network,
     vni: network.vni,
@@ -246,11 +282,13 @@ function networkView(parts: NetworkParts): NetworkView {
     localPorts,
     remotePorts: ports.filter((view) => !view.local),
     tunnels,
+    routedTunnels,
+    routers,
     open: network.learning !== false || ports.some((view) => !knowsAddresses(view)),
-    groupAll: numbering.number('groups', `${network.name}/all`),
-    groupLocal: numbering.number('groups', `${network.name}/local`),
+    groupAll: group('all'),
+    groupLocal: group('local'),
     kinds,
-    groupRemote: remote ? numbering.number('groups', `${network.name}/remote`) : 0,
+    groupRemote: remote ? group('remote') : 0,
     zone,
     gateway4: gateways.find((address) => address.length === 4),
     gateway6: gateways.find((address) => address.length === 16),
@@ -326,8 +364,9 @@ function grouped<Entry>(
   return groups;
 }
 
+const linkLocalPrefix = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0);
+
 /** Link-local IPv6 address that a MAC stands for: modified EUI-64 (RFC 4291, appendix A). */
 export function linkLocalOf(mac: Uint8Array): Uint8Array {
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac;
-  return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f);
+  return eui64Of(linkLocalPrefix, mac);
 }

@@ -5,6 +5,7 @@
 
 import fc from 'fast-check';
 import type { Document, Port } from '../../src/model/document.ts';
+import { routerMacOf } from '../../src/model/router-mac.ts';
 import { checksum16, u16 } from '../support/bytes.ts';
 import { eth, type Packet, packet } from '../support/packet.ts';
 
@@ -33,9 +34,12 @@ interface Addresses {
   readonly ipv6: fc.Arbitrary<string>;
 }
 
-function addressesOf({ ports }: Document, owner: Port | undefined): Addresses {
-  const known = ports.map(({ mac }) => mac);
-  const ips = ports.flatMap((port) => port.ips);
+function addressesOf(document: Document, owner: Port | undefined): Addresses {
+  const { ports, routers, subnets } = document;
+  const gatewayMacs = routers.flatMap((router) => Array<string>(4).fill(routerMacOf(router)));
+  const known = [...ports.map(({ mac }) => mac), ...gatewayMacs];
+  const gateways = subnets.flatMap(({ gateway }) => gateway ?? []);
+  const ips = [...ports.flatMap((port) => port.ips), ...gateways];
   const own = owner === undefined ? [] : owner.ips.flatMap((ip) => Array<string>(12).fill(ip));
   const macs = [...known, ...known, ...known, foreignMac, ...specialMacs];
   const four = [...ips.filter((ip) => !ip.includes(':')), '0.0.0.0', '10.0.0.9', '9.9.9.9'];

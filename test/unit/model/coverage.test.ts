@@ -31,7 +31,7 @@ test('everything that this version forwards by is in force', () => {
   expect(notInForce(document)).toEqual([]);
 });
 
-test('routers and rate limits are named with what follows for traffic', () => {
+test('rate limits are named with what follows for traffic', () => {
   const document = documentFromValue({
     hosts,
     networks,
@@ -48,15 +48,72 @@ test('routers and rate limits are named with what follows for traffic', () => {
   });
   expect(notInForce(document)).toEqual([
     {
-      kind: 'routers',
-      name: 'r1',
-      message: 'Routers are not in force yet: its subnets stay apart.',
-    },
-    {
       kind: 'ports',
       name: 'a',
       field: 'qos',
       message: 'Rate limits are not in force yet: the port is not limited.',
     },
+  ]);
+});
+
+test('addresses that nobody advertises, or that port security would not know, are named', () => {
+  const six = { network: 'blue', ipv6RaMode: 'slaac' };
+  const document = documentFromValue({
+    hosts,
+    networks,
+    subnets: [
+      { ...six, name: 's', cidr: 'fd00:1::/64', gateway: 'fd00:1::1' },
+      { ...six, name: 't', cidr: 'fd00:2::/64', gateway: 'fd00:2::1' },
+    ],
+    routers: [{ name: 'r1', subnets: ['s'] }],
+    ports: [
+      {
+        ...port,
+        name: 'a',
+        mac: '02:00:00:00:00:01',
+        device: 'a',
+        ips: ['fd00:1::ff:fe00:1'],
+      },
+    ],
+  });
+  expect(notInForce(document).map(({ kind, name, message }) => [kind, name, message])).toEqual([
+    ['subnets', 't', 'No router joins the subnet, so nobody advertises it.'],
+    [
+      'ports',
+      'a',
+      'The port makes itself the address fd00:2::ff:fe00:1, which is not among its ips.',
+    ],
+  ]);
+});
+
+test('whom a router cannot find is named, and which next hops nobody has', () => {
+  const document = documentFromValue({
+    hosts: [...hosts, { name: 'p', tunnelIp: '172.31.1.2', kind: 'peer', networks: ['blue'] }],
+    networks,
+    subnets: [{ name: 's', network: 'blue', cidr: '10.0.0.0/24', gateway: '10.0.0.1' }],
+    routers: [
+      {
+        name: 'r1',
+        subnets: ['s'],
+        routes: [{ destination: '0.0.0.0/0', nextHops: ['10.0.0.2', '10.0.0.3', '10.0.0.4'] }],
+      },
+    ],
+    ports: [
+      { ...port, name: 'a', mac: '02:00:00:00:00:01', device: 'a' },
+      { ...port, name: 'b', mac: '02:00:00:00:00:02', ips: ['10.0.0.2'], host: 'p' },
+      {
+        ...port,
+        name: 'c',
+        mac: '02:00:00:00:00:03',
+        ips: ['10.0.0.5'],
+        device: 'c',
+        allowedAddressPairs: [{ ip: '10.0.0.3' }],
+      },
+    ],
+  });
+  expect(notInForce(document).map(({ name, field, message }) => [name, field, message])).toEqual([
+    ['r1', 'routes', 'The route to 0.0.0.0/0 does not use 10.0.0.4: no port has it.'],
+    ['a', 'ips', 'Routers find a port by its addresses: without any none is sent to it.'],
+    ['b', 'host', 'No router answers a port behind a peer: it has no gateway there.'],
   ]);
 });

@@ -34,13 +34,16 @@ describe('a trace', () => {
       ['learn', '', '', ''],
       ['neighbours', '', '', ''],
       ['egress-policy', '', '', ''],
+      ['router', '', '', ''],
+      ['route', '', '', ''],
+      ['next-hop', '', '', ''],
       ['l2', 'l2/blue/port/blue2', 'port blue2', 'ports[blue2].mac'],
       ['ingress-policy', '', '', ''],
       ['commit', '', '', ''],
       ['deliver', 'deliver/tunnel/blue/h2/vxlan', 'host h2', 'hosts[h2].tunnelIp'],
     ]);
     expect(steps[1]?.detail).toBe('no rule matches: next');
-    expect(steps[9]?.detail).toBe(
+    expect(steps[12]?.detail).toBe(
       'priority 100, network=100,eth_dst=02:00:00:00:01:02: destination=tunnel(1), ' +
         'goto ingress-policy',
     );

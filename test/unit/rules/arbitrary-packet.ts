@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { field, newKey, setBytes, setNumber } from '../../../src/flow/key.ts';
 import { parseIp, parseMac } from '../../../src/lib/addresses.ts';
 import type { Document } from '../../../src/model/document.ts';
+import { routerMacOf } from '../../../src/model/router-mac.ts';
 import { linkLocalOf } from '../../../src/rules/topology.ts';
 import type { TestNetwork } from './network.ts';
 
@@ -20,16 +21,18 @@ export function arbitraryPacket(
   document: Document,
   network: TestNetwork,
 ): fc.Arbitrary<Uint32Array> {
-  const { ports, networks } = document;
+  const { ports, networks, routers, subnets } = document;
   const macTexts = ports.flatMap(({ mac, allowedAddressPairs }) => [
     mac,
     ...allowedAddressPairs.flatMap((pair) => pair.mac ?? []),
   ]);
-  const macs = [...macTexts, foreignMac, ...specialMacs].map(parseMac);
+  const gatewayMacs = routers.flatMap((router) => Array<string>(4).fill(routerMacOf(router)));
+  const macs = [...macTexts, ...gatewayMacs, foreignMac, ...specialMacs].map(parseMac);
   const pairs = ports.flatMap((port) =>
     port.allowedAddressPairs.map(({ ip }) => ip.split('/')[0]!),
   );
-  const ips = [...ports.flatMap((port) => port.ips), ...pairs].map(parseIp);
+  const gateways = subnets.flatMap(({ gateway }) => gateway ?? []);
+  const ips = [...ports.flatMap((port) => port.ips), ...pairs, ...gateways].map(parseIp);
   const ipv4 = [
     ...ips.filter(({ length }) => length === 4),
     '0.0.0.0',
@@ -69,7 +72,7 @@ export function arbitraryPacket(
       macs: fc.tuple(one(macs), one(macs), one(macs), one(macs)),
       ip_proto: one([1, 2, 6, 17, 58, 58]),
       ip_frag: one([0, 0, 1, 3]),
-      ports: fc.tuple(one([0, 67, 68, 133, 135, 136, 143, 4000]), one([0, 67, 68, 80])),
+      ports: fc.tuple(one([0, 8, 67, 68, 128, 133, 135, 136, 143, 4000]), one([0, 67, 68, 80])),
       ipv4: fc.tuple(one(ipv4), one(ipv4)),
       ipv6: fc.tuple(one(ipv6), one(ipv6), one(ipv6)),
     })

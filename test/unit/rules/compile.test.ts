@@ -90,11 +90,16 @@ test('networks without a port on the host take no rule and no object', () => {
     numbering: new Numbering(),
   });
   expect([...objects.networks.keys()]).toEqual(['blue', 'red']);
-  const document = example('three-tier.yaml');
+  const routed = example('three-tier.yaml');
+  const document = { ...routed, routers: [] };
   const h2 = compile(document, { host: 'h2', numbering: new Numbering() });
   expect([...h2.objects.networks.keys()]).toEqual(['web', 'db']);
   expect([...h2.rules.keys()].some((id) => id.includes('app'))).toBe(false);
   expect(rules.size).toBeGreaterThan(40);
+  // A router leads there, so the host must know who is there; but nothing is replicated.
+  const routing = compile(routed, { host: 'h2', numbering: new Numbering() });
+  expect([...routing.objects.networks.keys()]).toEqual(['web', 'app', 'db']);
+  expect([...routing.objects.groups.keys()].some((name) => name.startsWith('app/'))).toBe(false);
   expect(diffCompiled(nothingCompiled, nothingCompiled).empty).toBe(true);
 });
 

@@ -1,0 +1,51 @@
+// pipeline/spread.ts — which of several equal ways a packet takes (ECMP).
+//
+// A function of the packet's key, so that a connection keeps its way, on every host and after every
+// restart. What it reads goes into the mask, and each value that it reads there becomes a megaflow
+// of its own; so of the ports only the low bytes count: a client's connections to one service
+// spread over 256 values, and its ten thousands of ports are still no more flows than that.
+// Fragments behind the first have no ports, so ports do not count in any of them.
+
+import { ethType, fragNone, ipProto } from '../flow/key.ts';
+
+/** Words of the key. The EtherType is the upper half of its word, in the order of the wire. */
+const ethTypeWord = 2;
+const ethTypeMask = 0xffff0000;
+const ipv6Type = (((ethType.ipv6 & 0xff) << 8) | (ethType.ipv6 >> 8)) * 0x10000;
+const protocolWord = 5;
+const protocolMask = 0xffff0000;
+const portsWord = 8;
+/** The second bytes of both ports. */
+const portsMask = 0xff00ff00;
+const addressWords = { four: [10, 11], six: [12, 13, 14, 15, 16, 17, 18, 19] };
+
+/** A number below `count`; what it depends on is added to `mask`. */
+export function spread(key: Uint32Array, mask: Uint32Array, count: number): number {
+  const read = (word: number, bits: number): number => {
+    mask[word] = mask[word]! | bits;
+    return key[word]! & bits;
+  };
+  const type = read(ethTypeWord, ethTypeMask) >>> 0;
+  const words = type === ipv6Type ? addressWords.six : addressWords.four;
+  const protocols = read(protocolWord, protocolMask);
+  let hash = mix(0, (protocols >>> 16) & 0xff);
+  for (const word of words) hash = mix(hash, read(word, 0xffffffff));
+  const protocol = (protocols >>> 16) & 0xff;
+  const ports = protocol === ipProto.tcp || protocol === ipProto.udp || protocol === ipProto.sctp;
+  if (ports && protocols >>> 24 === fragNone) hash = mix(hash, read(portsWord, portsMask));
+  return finish(hash) % count;
+}
+
+/** One step of murmur3. */
+function mix(hash: number, word: number): number {
+  let bits = Math.imul(word, 0xcc9e2d51);
+  bits = (bits << 15) | (bits >>> 17);
+  const mixed = hash ^ Math.imul(bits, 0x1b873593);
+  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
+}
+
+function finish(hash: number): number {
+  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (bits ^ (bits >>> 16)) >>> 0;
+}
