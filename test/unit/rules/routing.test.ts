@@ -1,6 +1,13 @@
 // rules/routing.test.ts — packets to a gateway: where the router sends them, and where not.
 
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { flowKeyWords } from '../../../src/flow/key.ts';
+import type { Document } from '../../../src/model/document.ts';
+import { documentFromValue } from '../../../src/model/parse.ts';
+import { Translation, translate } from '../../../src/pipeline/translate.ts';
+import { type PlainFate, routeOf } from '../../support/plain-router.ts';
+import { wildBits } from '../pipeline/arbitrary.ts';
 import { documentOf, TestNetwork } from './network.ts';
 
 const gw = '0e:00:00:00:00:01';
@@ -130,4 +137,135 @@ describe('static routes', () => {
       expect(fragment(`ip_frag=1,tp_src=${port},tp_dst=9`)).toBe(later);
     }
   });
+});
+
+describe('held against a plain router, for any document', () => {
+  const prefixes4 = [
+    ['0.0.0.0/0', '10.0.0.0/8', '10.0.1.0/25', '10.0.1.7/32'],
+    ['192.0.0.0/8', '192.0.2.0/24', '192.0.2.128/25', '192.0.2.129/32', '128.0.0.0/1'],
+  ].flat();
+  const prefixes6 = ['::/0', 'fd00::/16', 'fd00:0:0:1:8000::/65', '2001:db8::/32', '2000::/3'];
+  const near4 = ['10.0.0.9', '10.0.1.7', '10.0.1.129', '192.0.2.1', '192.0.2.129', '192.9.9.9'];
+  const far4 = ['9.9.9.9', '127.0.0.1', '169.254.9.9', '224.0.0.9', '255.255.255.255'];
+  const near6 = ['fd00::9', 'fd00:0:0:1::7', 'fd00:0:0:1:8000::7', 'fd00:0:0:9::1'];
+  const far6 = ['2001:db8::1', '3000::1', '::1', 'fe80::1', 'ff0e::1', '8000::1'];
+
+  const shape = fc.record({
+    joined: fc.subarray([0, 1, 2, 3, 4, 5]),
+    routes: fc.uniqueArray(
+      fc.record({
+        destination: fc.constantFrom(...prefixes4, ...prefixes6),
+        hops: fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 5 })), {
+          minLength: 1,
+          maxLength: 4,
+        }),
+      }),
+      { maxLength: 8, selector: ({ destination }) => destination },
+    ),
+    ports: fc.array(fc.tuple(fc.nat(2), fc.boolean()), { minLength: 1, maxLength: 6 }),
+  });
+  const ip4 = (index: number, last: number) => `10.0.${index}.${last}`;
+  const ip6 = (index: number, last: number) => `fd00:0:0:${index + 1}::${last}`;
+
+  const documents = shape.map(({ joined, routes, ports }): Document => {
+    const names = ['four-0', 'four-1', 'four-2', 'six-0', 'six-1', 'six-2'];
+    return documentFromValue({
+      hosts: [
+        { name: 'h1', tunnelIp: '172.31.1.1' },
+        { name: 'h2', tunnelIp: '172.31.1.2' },
+      ],
+      networks: [0, 1, 2].map((index) => ({ name: `n${index}`, vni: index + 1 })),
+      subnets: [0, 1, 2]
+        .flatMap((index) => [
+          { name: `four-${index}`, cidr: `10.0.${index}.0/24`, gateway: ip4(index, 254) },
+          { name: `six-${index}`, cidr: `fd00:0:0:${index + 1}::/64`, gateway: ip6(index, 99) },
+        ])
+        .map((subnet) => ({ ...subnet, network: `n${subnet.name.at(-1)}` })),
+      routers: [
+        {
+          name: 'r',
+          mac: gw,
+          subnets: joined.map((index) => names[index]!),
+          routes: routes.flatMap(({ destination, hops }) => {
+            const six = destination.includes(':');
+            const usable = hops.filter(([index]) => joined.includes(six ? index + 3 : index));
+            const texts = usable.map(([index, last]) => (six ? ip6 : ip4)(index, last));
+            const nextHops = [...new Set(texts)];
+            return nextHops.length === 0 ? [] : [{ destination, nextHops }];
+          }),
+        },
+      ],
+      ports: ports.map(([index, local], at) => ({
+        name: `p${at}`,
+        network: `n${index}`,
+        mac: `02:00:00:00:00:0${at + 1}`,
+        ips: [ip4(index, at + 1), ip6(index, at + 1)],
+        host: at === 0 || local ? 'h1' : 'h2',
+        device: `p${at}`,
+      })),
+    });
+  });
+  const packets = fc.record({
+    to: fc.oneof(
+      fc.constantFrom(...near4, ...far4, ...near6, ...far6),
+      fc.tuple(fc.nat(2), fc.constantFrom(1, 2, 3, 4, 5, 6, 254)).map(([i, n]) => ip4(i, n)),
+      fc.tuple(fc.nat(2), fc.constantFrom(1, 2, 3, 4, 5, 6, 99)).map(([i, n]) => ip6(i, n)),
+    ),
+    source: fc.nat(65535),
+    destination: fc.nat(65535),
+  });
+
+  function fate(one: TestNetwork, document: Document, text: string): PlainFate {
+    const verdict = one.verdict(text);
+    const mac = /set_eth_dst\((.*?)\)/.exec(verdict)?.[1];
+    // The way back to the one who sent it is none.
+    if (verdict === 'same_port') return { ports: ['p0'] };
+    if (mac === undefined) return { drop: verdict } as PlainFate;
+    return { ports: document.ports.filter((port) => port.mac === mac).map(({ name }) => name) };
+  }
+
+  test('every packet takes the way of the longest prefix, and wild bits do not matter', () => {
+    const counts = new Map<string, number>();
+    const scene = fc.tuple(documents, fc.array(packets, { minLength: 10, maxLength: 20 }));
+    fc.assert(
+      fc.property(scene, ([document, list]) => {
+        const one = new TestNetwork(document, 'h1');
+        const [from] = document.ports;
+        const [router] = document.routers;
+        for (const { to, source, destination } of list) {
+          const six = to.includes(':');
+          const ip = six ? 'ipv6' : 'ip';
+          const text =
+            `in_port=p0,eth_src=${from!.mac},eth_dst=${gw},eth_type=${ip},` +
+            `${ip}_src=${from!.ips[six ? 1 : 0]},${ip}_dst=${to},ip_proto=17,` +
+            `tp_src=${source},tp_dst=${destination}`;
+          const [met, wanted] = [fate(one, document, text), routeOf(document, router!, from!, to)];
+          const kind = 'drop' in wanted ? wanted.drop : wanted.ports.length > 1 ? 'many' : 'one';
+          counts.set(kind, (counts.get(kind) ?? 0) + 1);
+          if ('drop' in wanted || 'drop' in met) expect(met, text).toEqual(wanted);
+          else expect(wanted.ports, text).toEqual(expect.arrayContaining([...met.ports]));
+          expectWildBitsWild(one, one.key(text));
+        }
+      }),
+      { numRuns: 60 },
+    );
+    // Otherwise nothing was tested.
+    expect([...counts.keys()].sort()).toEqual(
+      ['host_unreachable', 'many', 'no_route', 'one', 'router_itself', 'unknown_mac'].sort(),
+    );
+  });
+
+  function expectWildBitsWild(one: TestNetwork, key: Uint32Array): void {
+    const [out, flipped] = [new Translation(), new Translation()];
+    translate(one.pipeline, key, 0, out);
+    for (const [word, bit] of wildBits(out.mask, flowKeyWords)) {
+      const other = key.slice();
+      other[word] = other[word]! ^ (1 << bit);
+      translate(one.pipeline, other, 0, flipped);
+      const same =
+        out.actionCount === flipped.actionCount &&
+        out.actions.subarray(0, out.actionCount).every((it, at) => it === flipped.actions[at]);
+      if (!same) throw new Error(`bit ${bit} of word ${word} mattered`);
+    }
+  }
 });
