@@ -7,7 +7,8 @@ import type { ObjectStatus } from '../control/switch-api.ts';
 import type { DatapathCounters } from '../datapath/counters.ts';
 import type { NativePort, NativeTunnelStatus } from '../datapath/native.ts';
 import type { NotInForce } from '../model/coverage.ts';
-import type { Document, DocumentKind, Host, Network, Port } from '../model/document.ts';
+import type { Document, DocumentKind, Host, Network, Port, Router } from '../model/document.ts';
+import { routerMacOf } from '../model/router-mac.ts';
 import type { Numbering } from '../rules/numbering.ts';
 import type { WaitingPort } from './installer.ts';
 
@@ -49,6 +50,8 @@ function fateOf(found: Found, kind: DocumentKind, spec: object): Fate {
       return hostFate(found, spec as Host);
     case 'networks':
       return networkFate(found, spec as Network);
+    case 'routers':
+      return routerFate(found, spec as Router);
     case 'ports':
       return portFate(found, spec as Port);
     default:
@@ -93,6 +96,16 @@ function networkFate({ host, document, numbering }: Found, { name }: Network): F
   const ports = document.ports.filter((port) => port.network === name && port.host === host);
   const facts = { ports: ports.length, group: numbering.find('groups', `${name}/all`) };
   return ports.length === 0 ? elsewhere() : active(facts);
+}
+
+/** A router is where a port is that it serves. */
+function routerFate({ host, document }: Found, router: Router): Fate {
+  const facts = { mac: routerMacOf(router) };
+  const networks = new Set(
+    document.subnets.filter(({ name }) => router.subnets.includes(name)).map((one) => one.network),
+  );
+  const here = document.ports.some((port) => port.host === host && networks.has(port.network));
+  return here ? active(facts) : elsewhere(facts);
 }
 
 function portFate(found: Found, { host, device }: Port): Fate {

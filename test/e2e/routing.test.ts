@@ -111,7 +111,7 @@ async function expectTraffic(lab: Lab, from: Name, to: Name) {
     }
     if (target.includes(':')) continue;
     for (const size of [18, 1472, 4000]) {
-      const counted = await datagrams(lab, path, { size, count: 100, rate: 2000 });
+      const counted = await datagrams(lab, path, { size, count: 100, rate: 500 });
       expect(counted, `UDP of ${size} bytes ${from} → ${target}`).toMatchObject({
         lost: 0,
         duplicated: 0,

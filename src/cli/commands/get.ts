@@ -68,7 +68,7 @@ const cells: Readonly<Record<DocumentKind, readonly Cell[]>> = {
     ['learning', ({ spec }) => (spec.learning ? 'yes' : 'no')],
   ],
   subnets: [field('network'), field('cidr'), field('gateway')],
-  routers: [field('subnets')],
+  routers: [field('subnets'), fact('mac'), length('routes')],
   securityGroups: [length('rules')],
   addressSets: [length('addresses')],
   acls: [field('priority'), field('action'), field('direction'), field('protocol'), field('ports')],

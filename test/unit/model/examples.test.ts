@@ -43,6 +43,10 @@ describe('examples', () => {
     expect(onTrunk.map((port) => port.vlan)).toEqual([undefined, 10, 20, 30]);
   });
 
+  test('all of routing.yaml is in force', () => {
+    expect(notInForce(example('routing.yaml'))).toEqual([]);
+  });
+
   test('together the examples use every section of a document', () => {
     const documents = names.filter((name) => name !== configName).map(example);
     for (const kind of documentKinds) {

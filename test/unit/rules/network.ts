@@ -15,7 +15,12 @@ import { Numbering } from '../../../src/rules/numbering.ts';
 
 const examples = join(import.meta.dirname, '../../../examples');
 
-export const exampleNames = ['two-hosts.yaml', 'three-tier.yaml', 'trunk.yaml'] as const;
+export const exampleNames = [
+  'two-hosts.yaml',
+  'three-tier.yaml',
+  'trunk.yaml',
+  'routing.yaml',
+] as const;
 
 export function example(name: string): Document {
   return parseDocument(readFileSync(join(examples, name)), name);

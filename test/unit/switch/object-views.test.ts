@@ -147,6 +147,12 @@ describe('other objects', () => {
     expect(view('networks', 'red')).toMatchObject({ state: 'elsewhere' });
   });
 
+  it('routers are active where they have a port to serve, and tell their MAC', () => {
+    const facts = { mac: '0e:21:48:86:76:c5' };
+    expect(view('routers', 'r1')).toMatchObject({ state: 'active', facts });
+    expect(view('routers', 'r1', { host: 'h3' })).toMatchObject({ state: 'elsewhere', facts });
+  });
+
   it('are partial with the reason where nothing brings them into force', () => {
     const gaps = notInForce(document);
     expect(gaps.length).toBeGreaterThan(0);
