@@ -33,7 +33,7 @@ import {
   parseCidr,
   prefixMask,
 } from '../lib/addresses.ts';
-import { Match, RuleList } from '../pipeline/match.ts';
+import { builtIn, Match, RuleList } from '../pipeline/match.ts';
 import { register } from '../pipeline/registers.ts';
 import type { Origin, Step } from '../pipeline/rule.ts';
 import { gatewaysIn, type Neighbour, neighboursOf, type RouterPlan } from './routers.ts';
@@ -89,7 +89,19 @@ export function routingRules(topology: Topology): RuleList {
     neighbours.set(name, neighboursOf(networks.get(name)!));
   }
   for (const plan of topology.routers) new RouterRules(list, plan, { networks, neighbours }).add();
+  if (topology.routers.length > 0) addOthers(list);
   return list;
+}
+
+/** What is not for a gateway asks no table of routes, and is not looked at for their sake. */
+function addOthers(list: RuleList): void {
+  list.add('router', {
+    id: 'not-for-a-gateway',
+    priority: 0,
+    match: new Match(),
+    steps: [{ kind: 'goto', stage: 'l2' }],
+    origin: builtIn,
+  });
 }
 
 interface Overlay {

@@ -88,6 +88,15 @@ describe('a routed packet', () => {
   });
 });
 
+test('a packet for a neighbour is not looked at for the sake of routes', () => {
+  const one = network('{ destination: 192.0.2.0/24, nextHops: [10.0.2.1] }');
+  const text =
+    'in_port=b1,eth_src=02:00:00:00:01:01,eth_dst=02:00:00:00:01:02,eth_type=ip,' +
+    'ip_src=10.0.1.1,ip_dst=10.0.1.2,ip_proto=17';
+  expect(one.verdict(text)).toBe('enforce_mtu(1450),output_tunnel(h2/vxlan,vni=100)');
+  expect(one.megaflow(text)).not.toContain('ip_dst');
+});
+
 test('questions for the gateway are answered, unicast ones too', () => {
   const one = network();
   const arp = (dst: string, target: string) =>
