@@ -368,7 +368,11 @@ void run_from(Run& run, uint32_t at) noexcept {
 void execute(ExecuteContext& context, const ActionProgram& program, const Packet& packet,
              const FlowKey& key, const PacketInfo& info) noexcept {
   Run run{context, program, key, info, packet};
+  context.key = &key;
+  context.program = &program;
   run_from(run, 0);
+  context.key = nullptr;
+  context.program = nullptr;
 }
 
 }  // namespace vtep

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "action/action.h"
+#include "action/drop_samples.h"
 #include "action/meter.h"
 #include "action/tables.h"
 #include "action/tx_stage.h"
@@ -44,6 +45,8 @@ class ActionHost {
                       UpcallReason reason) noexcept = 0;  // copies the packet
   virtual void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                                  uint16_t zone) noexcept = 0;
+  // A packet that is about to be dropped, for the operator to see.
+  virtual void show_drop(const Packet&, DropReason) noexcept {}
 };
 
 // One per worker, kept from breath to breath; the worker sets now_ns.
@@ -61,6 +64,9 @@ struct ExecuteContext {
   HashSecret entropy_secret = HashSecret::random();  // of outer UDP source ports
   uint16_t outer_ip_id = 0;   // next ID of outer IPv4 headers without DF
   MeterState icmp_bucket = {};  // limits the ICMP errors that we send
+  const FlowKey* key = nullptr;  // of the packet in hand, where it is known: for show_drop()
+  const ActionProgram* program = nullptr;  // that is executed; likewise
+  DropSamples drop_samples = {};
 };
 
 // Counts the drop at the packet's in_port, and frees the packet.

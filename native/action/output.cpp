@@ -83,6 +83,8 @@ void count_drop(ExecuteContext& context, uint32_t in_port, DropReason reason) no
 
 void drop(ExecuteContext& context, const Packet& packet, DropReason reason) noexcept {
   count_drop(context, packet.in_port, reason);
+  if (packet.frame != no_frame && context.drop_samples.due(packet.in_port, reason, context.now_ns))
+    context.host.show_drop(packet, reason);
   context.frames.free(packet);
 }
 

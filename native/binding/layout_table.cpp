@@ -34,7 +34,8 @@ const Named table[] = {
     LIMIT(tunnel_max), LIMIT(group_max), LIMIT(meter_max), LIMIT(endpoint_max),
     LIMIT(drop_reason_max), LIMIT(port_counter_max),
     LIMIT(worker_counter_max), LIMIT(action_words_max), LIMIT(inline_action_words_max),
-    LIMIT(capture_bytes_max), LIMIT(packet_bytes_max), LIMIT(flow_free), LIMIT(flow_live),
+    LIMIT(capture_bytes_max), LIMIT(drop_sample_bytes_max),
+    LIMIT(packet_bytes_max), LIMIT(flow_free), LIMIT(flow_live),
 
     SIZE(RegionHeader), AT(RegionHeader, magic), AT(RegionHeader, version),
     AT(RegionHeader, bytes), AT(RegionHeader, worker_count), AT(RegionHeader, flow_max),
@@ -64,12 +65,19 @@ const Named table[] = {
 
     SIZE(CommandRecord), AT(CommandRecord, record_bytes), AT(CommandRecord, kind),
     AT(CommandRecord, slot), AT(CommandRecord, generation), AT(CommandRecord, in_port),
-    AT(CommandRecord, action_words), AT(CommandRecord, packet_bytes),
+    AT(CommandRecord, action_words), AT(CommandRecord, packet_bytes), AT(CommandRecord, token),
+    AT(CommandRecord, mark), AT(CommandRecord, mark_ms),
 
     SIZE(EventRecord), AT(EventRecord, record_bytes), AT(EventRecord, kind),
     AT(EventRecord, time_ns), AT(EventRecord, port), AT(EventRecord, packet_bytes),
     AT(EventRecord, original_bytes), AT(EventRecord, flow), AT(EventRecord, verdict),
-    AT(EventRecord, drop_reason), AT(EventRecord, other_port),
+    AT(EventRecord, drop_reason), AT(EventRecord, other_port), AT(EventRecord, generation),
+    AT(EventRecord, token),
+
+    SIZE(EntryReport), AT(EntryReport, key), AT(EntryReport, packets), AT(EntryReport, bytes),
+    AT(EntryReport, flow), AT(EntryReport, generation), AT(EntryReport, decision),
+    AT(EntryReport, connection), AT(EntryReport, connection_generation),
+    AT(EntryReport, connection_state), AT(EntryReport, age_ms), AT(EntryReport, idle_ms),
 
     SIZE(FlowKey), AT(FlowKey, in_port), AT(FlowKey, tunnel_id), AT(FlowKey, tunnel_src),
     AT(FlowKey, eth_type), AT(FlowKey, vlan_tci), AT(FlowKey, vlan_tci2), AT(FlowKey, eth_dst),
@@ -83,7 +91,11 @@ const Named table[] = {
     VALUE(VerdictKind, Retry), VALUE(VerdictKind, Drop),
     VALUE(CommandKind, Pad), VALUE(CommandKind, InstallFlow), VALUE(CommandKind, RemoveFlow),
     VALUE(CommandKind, PacketOut), VALUE(CommandKind, FlushExact), VALUE(CommandKind, Barrier),
+    VALUE(CommandKind, ListEntries), VALUE(CommandKind, MarkConnection),
+    VALUE(CommandKind, ReportEnds),
     VALUE(EventKind, Pad), VALUE(EventKind, CaptureRx), VALUE(EventKind, CaptureTx),
+    VALUE(EventKind, Drop), VALUE(EventKind, Entry), VALUE(EventKind, EntryEnd),
+    VALUE(EventKind, Listed),
     VALUE(UpcallReason, Miss), VALUE(UpcallReason, Action), VALUE(UpcallReason, Learn),
     VALUE(UpcallReason, TtlExceeded),
     VALUE(Op, Output), VALUE(Op, OutputTunnel), VALUE(Op, OutputGroup), VALUE(Op, SetEthSrc),

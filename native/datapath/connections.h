@@ -34,7 +34,7 @@ class Connections final : private ConnectionSink {
     return when == TcpPickUp::AfterStart ? started_ms + tcp_pick_up_ms : 0;
   }
 
-  void removed(const Connection& connection) noexcept override {
+  void forget_entries(const Connection& connection) noexcept override {
     for (const uint32_t place : connection.exact)
       if (place != 0) caches_[exact_place_worker(place)]->kill(exact_place_number(place));
   }

@@ -34,7 +34,7 @@
 namespace vtep {
 
 constexpr uint32_t layout_magic = 0x50455456;  // "VTEP"
-constexpr uint32_t layout_version = 2;
+constexpr uint32_t layout_version = 3;
 
 struct RegionHeader {
   uint32_t magic;
@@ -134,9 +134,14 @@ enum class CommandKind : uint32_t {
   PacketOut = 3,     // in_port, actions, packet: runs the actions on the packet
   FlushExact = 4,    // forget every exact entry (megaflows stay)
   Barrier = 5,       // nothing: its consumption tells that all before it is done
+  ListEntries = 6,   // slot: first place of the exact cache; generation: how many; token. Answered
+                     // by Entry events of those that match, and a Listed
+  MarkConnection = 7,  // slot, generation: of the connection; mark, mark_ms
+  ReportEnds = 8,    // slot: 1: an event for each exact entry that goes; 0: none
 };
 
 // 64 bytes; PacketOut: then action words (padded to 64 bytes), then the packet, padded to 64.
+// ListEntries: then, as the packet, the FlowKey and FlowMask that entries must match.
 struct CommandRecord {
   uint32_t record_bytes;  // 0: whole record, multiple of 64
   uint32_t kind;          // 4: CommandKind
@@ -145,7 +150,10 @@ struct CommandRecord {
   uint32_t in_port;       // 16: counted against, never sent back to by groups
   uint32_t action_words;  // 20
   uint32_t packet_bytes;  // 24
-  uint32_t spare[9];      // 28
+  uint32_t token;         // 28: ListEntries: given back in its events
+  uint32_t mark;          // 32: MarkConnection: bits for ct_state, ct_kept or 0
+  uint32_t mark_ms;       // 36: how long they stay; 0: as long as the connection
+  uint32_t spare[6];      // 40
 };
 static_assert(sizeof(CommandRecord) == 64);
 
@@ -153,9 +161,13 @@ enum class EventKind : uint32_t {
   Pad = 0,
   CaptureRx = 1,   // a packet as it came in by `port` (before a tunnel is opened)
   CaptureTx = 2,   // a packet as it leaves by `port` (after encapsulation)
+  Drop = 3,        // a dropped packet, a second apart for one port and reason: FlowKey, packet
+  Entry = 4,       // an exact entry, as ListEntries asked: EntryReport
+  EntryEnd = 5,    // an exact entry that has gone: EntryReport
+  Listed = 6,      // ListEntries is done; flow: the place to go on at, 0: that was all
 };
 
-// 64 bytes, then the packet (cut to capture_bytes_max), padded to 64.
+// 64 bytes, then the packet (cut to capture_bytes_max) or what the kind says, padded to 64.
 struct EventRecord {
   uint32_t record_bytes;   // 0: whole record, multiple of 64
   uint32_t kind;           // 4: EventKind
@@ -167,9 +179,28 @@ struct EventRecord {
   uint32_t verdict;        // 32: 0 forwarded, 1 to the slow path, 2 dropped, 3 answered
   uint32_t drop_reason;    // 36
   uint32_t other_port;     // 40: Rx: first output port; Tx: in_port
-  uint32_t spare[5];       // 44
+  uint32_t generation;     // 44: Drop: of the flow
+  uint32_t token;          // 48: Entry, Listed
+  uint32_t spare[3];       // 52
 };
 static_assert(sizeof(EventRecord) == 64);
 constexpr uint32_t capture_bytes_max = 2048;
+constexpr uint32_t drop_sample_bytes_max = 256;
+
+// One direction of one connection, as the exact cache has or had it.
+struct EntryReport {
+  FlowKey key;                     // 0: with ct_state as packets of it would have it now
+  uint64_t packets;                // 112: since it was made
+  uint64_t bytes;                  // 120
+  uint32_t flow;                   // 128: slot; 0: none any more
+  uint32_t generation;             // 132: of the flow, low 24 bits
+  uint32_t decision;               // 136: of the flow, when the entry was made from it
+  uint32_t connection;             // 140: number; 0: none
+  uint32_t connection_generation;  // 144
+  uint32_t connection_state;       // 148: ConnectionState
+  uint32_t age_ms;                 // 152: since it was made
+  uint32_t idle_ms;                // 156: since it was last seen used, by the sweep
+};
+static_assert(sizeof(EntryReport) == 160);
 
 }  // namespace vtep

@@ -55,6 +55,7 @@ struct InstalledFlow {
   uint16_t installed;     // 1: in the megaflow table
   uint16_t stateful;      // 1: looks at ct_state or commits connections
   uint64_t stamp;         // the batch that `way` is good for
+  uint32_t decision;      // TypeScript's, for reports
   StraightWay way;
   ActionProgram program;  // validated
 };
@@ -116,6 +117,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override;
   bool keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
+  void ended(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void sweep_tables(bool busy) noexcept;
   bool sweep_behind() const noexcept;
   void follow_zones() noexcept;
@@ -160,6 +162,14 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   void capture_rx(const WorkerPort& port, Batch& batch) noexcept;
   void run_captured(Batch& batch) noexcept;
   void capture_tx(uint32_t port, const Packet* packets, uint32_t count) noexcept;
+
+  // worker_report.cpp: what the operator wants to know of entries and drops.
+  void list_entries(const Command& command) noexcept;
+  void mark_connection(const CommandRecord& command) noexcept;
+  bool report(EventKind kind, const ExactEntry& entry, const ExactSide& side,
+              uint32_t token) noexcept;
+  void show_drop(const Packet& packet, DropReason reason) noexcept override;
+  void drop_known(const Packet& packet, const FlowKey& key, DropReason reason) noexcept;
 
   // worker_idle.cpp: ports that come and go, sleep, what is done once a second.
   void begin_breath() noexcept;
@@ -224,6 +234,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   uint64_t exact_owed_ = 0;         // thousandths of entries that the sweep is behind by
   uint64_t connections_owed_ = 0;   // likewise, places of connections
   uint32_t zones_version_ = 0;      // that exact entries were made under
+  bool reports_ends_ = false;       // exact entries that go are told of
   uint64_t batch_stamp_ = 0;        // grows with each batch
 
   Packet burst_[batch_max];         // as the queue gave them, if superpackets must be opened

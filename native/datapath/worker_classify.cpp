@@ -103,6 +103,7 @@ void Worker::remember(const Batch& batch, uint32_t i, FlowRef flow,
   ExactTarget target{flow.slot, flow.generation};
   target.connection = tracked.connection;
   target.connection_generation = tracked.generation;
+  target.decision = flows_[flow.slot].decision;
   if (tracked.connection != 0 && key.ip_proto == ip_proto_tcp) target.flags = exact_watch_tcp;
   ExactEntry& entry = exact_.insert(key, batch.hashes[i], target, now_ns_ / 1000000);
   exact_.count(entry, 1, batch.packets[i].length);

@@ -45,6 +45,15 @@ uint32_t Worker::take_commands() noexcept {
       case CommandKind::FlushExact:
         exact_.clear();
         break;
+      case CommandKind::ListEntries:
+        list_entries(command);
+        break;
+      case CommandKind::MarkConnection:
+        mark_connection(command.record);
+        break;
+      case CommandKind::ReportEnds:
+        reports_ends_ = command.record.slot != 0;
+        break;
       default:
         break;  // Barrier; kinds of a newer slow path
     }
@@ -92,6 +101,7 @@ DropReason Worker::install(uint32_t slot, uint32_t generation) noexcept {
   flow.program.count = copy.action_words;
   memcpy(flow.program.words, copy.actions, copy.action_words * sizeof(uint32_t));
   flow.generation = generation;
+  flow.decision = copy.decision;
   flow.installed = 1;
   flow.stamp = 0;
   flow.stateful = copy.mask.ct_state != 0 || commits(flow.program) ? 1 : 0;

@@ -106,7 +106,7 @@ void Worker::take_out_bad(const WorkerPort& port, Batch& batch) noexcept {
       frames_.free(batch.packets[i]);
       continue;
     }
-    drop(context_, batch.packets[i], info.drop);
+    drop_known(batch.packets[i], batch.keys[i], info.drop);
     if (captured != nullptr) {
       captured->verdict = 2;
       captured->drop_reason = static_cast<uint32_t>(info.drop);

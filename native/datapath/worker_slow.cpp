@@ -50,10 +50,10 @@ void Worker::ask(Batch& batch) noexcept {
 // The packet is consumed: copied into a record and freed, or dropped.
 void Worker::ask_one(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                      uint8_t tries) noexcept {
-  if (coarse_drops_.drops(key, now_ns_)) return drop(context_, packet, DropReason::UpcallScan);
+  if (coarse_drops_.drops(key, now_ns_)) return drop_known(packet, key, DropReason::UpcallScan);
   DropReason why = DropReason::None;
   const UpcallResult result = upcalls_.fill({packet, key, info, 0, tries, now_ns_}, why);
-  if (result == UpcallResult::Refused) return drop(context_, packet, why);
+  if (result == UpcallResult::Refused) return drop_known(packet, key, why);
   port_counter(key.in_port, PortCounter::Upcalls)++;
   if (result == UpcallResult::Follows) counter(WorkerCounter::Followers)++;
   frames_.free(packet);
@@ -129,7 +129,7 @@ void Worker::answer(const Outstanding& outstanding, const UpcallRecord& verdict,
       coarse_drops_.answered(key, true, now_ns_);
       if (verdict.verdict_reason == 0 || verdict.verdict_reason >= drop_reason_count)
         return drop(context_, packet, DropReason::BadVerdict);
-      return drop(context_, packet, static_cast<DropReason>(verdict.verdict_reason));
+      return drop_known(packet, key, static_cast<DropReason>(verdict.verdict_reason));
     case VerdictKind::None:
       if (outstanding.copy != 0) return frames_.free(packet);
       return drop(context_, packet, DropReason::NoVerdict);

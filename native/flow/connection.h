@@ -72,11 +72,14 @@ struct Connection {
   std::atomic<uint32_t> used_ms;     // low 32 bits
   std::atomic<uint32_t> generation;  // of this place: grows when a connection comes or goes
   uint32_t exact[2];    // exact cache entries of originator and other: exact_place(); 0: none
-  uint32_t next_free;   // while free: number of the next free place of the shard; 0: none
+  union {
+    uint32_t next_free;      // while free: number of the next free place of the shard; 0: none
+    uint32_t mark_until_ms;  // in use: when the mark goes, low 32 bits; 0: never
+  };
   ConnectionState state;
   uint8_t assured;      // 1: both directions were seen: evicted last
   uint8_t originator;   // which end of the tuple began
-  uint8_t spare;
+  uint8_t mark;         // bits that ct_state of its packets has besides: ct_kept or 0
 };
 static_assert(sizeof(Connection) == cache_line_bytes);
 

@@ -31,6 +31,11 @@ bool is_over(const Connection& connection, uint64_t now_ms) noexcept {
   return connection.state != State::None && has_expired(connection, now_ms);
 }
 
+bool mark_ended(const Connection& connection, uint64_t now_ms) noexcept {
+  return connection.state != State::None && connection.mark_until_ms != 0 &&
+         static_cast<int32_t>(static_cast<uint32_t>(now_ms) - connection.mark_until_ms) >= 0;
+}
+
 }  // namespace
 
 uint32_t connection_timeout_ms(const Connection& connection) noexcept {
@@ -113,6 +118,8 @@ Committed ConnectionTable::make(Shard& shard, const ConnectionPacket& packet,
     connection.state = syn ? State::SynSent : State::Established;
   }
   connection.assured = 0;
+  connection.mark = 0;
+  connection.mark_until_ms = 0;
   connection.originator = question.sender;
   add(shard.size, 1u);
   return committed;
@@ -161,7 +168,7 @@ void ConnectionTable::remove(Shard& shard, uint32_t number) noexcept {
   shard.index.erase(shard.index.slot_of(shard.index.place_of(hash), number));
   connection.generation.store(connection.generation.load(relaxed) + 1, relaxed);
   connection.state = State::None;
-  if (sink_ != nullptr) sink_->removed(connection);
+  if (sink_ != nullptr) sink_->forget_entries(connection);
   connection.next_free = shard.free_head;
   shard.free_head = number;
   add(shard.size, ~0u);
@@ -172,6 +179,32 @@ void ConnectionTable::remove(uint32_t number, uint32_t generation) noexcept {
   Shard& shard = shard_of_number(number);
   const Hold hold(*this, shard);
   if (at(number, generation) != nullptr) remove(shard, number);
+}
+
+void ConnectionTable::set_mark(Connection& connection, uint8_t bits, uint32_t until_ms) noexcept {
+  connection.mark = bits;
+  connection.mark_until_ms = until_ms;
+  if (sink_ != nullptr) sink_->forget_entries(connection);
+}
+
+bool ConnectionTable::mark(uint32_t number, uint32_t generation, uint8_t bits,
+                           uint32_t until_ms) noexcept {
+  if (at(number, generation) == nullptr) return false;
+  const Hold hold(*this, shard_of_number(number));
+  if (at(number, generation) == nullptr) return false;
+  set_mark(place(number), bits & ct_kept, until_ms);
+  return true;
+}
+
+ConnectionTable::Facts ConnectionTable::facts(uint32_t number, uint32_t generation,
+                                              uint32_t exact_place) noexcept {
+  if (at(number, generation) == nullptr) return {};
+  const Hold hold(*this, shard_of_number(number));
+  if (at(number, generation) == nullptr) return {};
+  const Connection& connection = place(number);
+  const bool reply = connection.exact[1] == exact_place;
+  const uint8_t bits = ct_tracked | ct_est | (reply ? ct_rpl : 0);
+  return {connection.state, static_cast<uint8_t>(bits | connection.mark)};
 }
 
 uint32_t ConnectionTable::sweep(uint32_t worker, uint32_t budget, uint64_t now_ms) noexcept {
@@ -203,9 +236,12 @@ uint32_t ConnectionTable::sweep_part(Shard& shard, uint32_t& budget, uint64_t no
     // Places come one after the other, their buckets anyhow.
     if (shard.sweep_next + 8 < end && is_over(place(number + 8), now_ms))
       shard.index.prefetch(connection_hash(place(number + 8).tuple, secret_));
-    if (!is_over(place(number), now_ms)) continue;
-    expire(shard, number);
-    ++removed;
+    if (is_over(place(number), now_ms)) {
+      expire(shard, number);
+      ++removed;
+    } else if (mark_ended(place(number), now_ms)) {
+      set_mark(place(number), 0, 0);
+    }
   }
   if (shard.sweep_next >= shard.fresh) shard.sweep_next = 0;
   return removed;

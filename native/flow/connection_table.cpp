@@ -32,7 +32,7 @@ Tracked alone(uint8_t ct_state) noexcept {
 
 // Of one that does.
 Tracked with_state(Tracked found, uint8_t ct_state, bool cacheable) noexcept {
-  found.ct_state = static_cast<uint8_t>(ct_tracked | ct_state | (found.reply ? ct_rpl : 0));
+  found.ct_state |= static_cast<uint8_t>(ct_tracked | ct_state | (found.reply ? ct_rpl : 0));
   found.cacheable = cacheable;
   return found;
 }
@@ -97,6 +97,7 @@ Tracked ConnectionTable::judge(const ConnectionPacket& packet, const ConnectionQ
   Connection& connection = place(found.connection);
   found.generation = connection.generation.load(relaxed);
   found.reply = question.sender != connection.originator;
+  found.ct_state = connection.mark;
   // An error goes to whoever sent the packet that it quotes: against that packet's direction.
   if (question.kind == Kind::IcmpError) {
     found.reply = !found.reply;

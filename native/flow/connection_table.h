@@ -13,8 +13,8 @@
 //         a number is good together with its generation only.
 // Limits: connection_max, over all shards. When a shard is full, the oldest unused of a few is
 //         thrown out, unanswered ones first; nothing is allocated, nothing stalls. 64 bytes a
-//         connection and 13 for the index; with both exact entries (64 + 16, and 13 of a bucket)
-//         less than 265 for IPv4.
+//         connection and 13 for the index; with both exact entries (64 + 40, and 13 of a bucket)
+//         less than 313 for IPv4.
 // Source: TCP windows are not checked. Fragments behind the first have no ports: invalid.
 //
 // Life of a connection       Who                     When
@@ -25,6 +25,7 @@
 //                            track()                 a SYN reopens a closed one: it is new again
 //                            commit()                evicted for a newer one
 //                            remove()                the policy says so
+//   marked                   mark()                  the operator lets it go on for a while
 #pragma once
 
 #include <cstddef>
@@ -55,11 +56,12 @@ struct Committed {
   bool evicted = false;  // and another went for it
 };
 
-// Told of every connection that goes, under the lock of its shard: its exact entries must go too.
+// Told of every connection that goes, or whose packets get another ct_state by a mark, under the
+// lock of its shard: its exact entries must go.
 class ConnectionSink {
  public:
   virtual ~ConnectionSink() = default;
-  virtual void removed(const Connection& connection) noexcept = 0;
+  virtual void forget_entries(const Connection& connection) noexcept = 0;
 };
 
 struct ConnectionConfig {
@@ -93,6 +95,16 @@ class ConnectionTable {
   // is gone.
   bool bind(const Tracked& tracked, uint32_t exact_place) noexcept;
   void remove(uint32_t number, uint32_t generation) noexcept;
+
+  // From now on, ct_state of its packets has these bits besides; `until_ms` (low 32 bits of
+  // CLOCK_MONOTONIC; 0: as long as it lives): the sweep takes them off then. False: it is gone.
+  bool mark(uint32_t number, uint32_t generation, uint8_t bits, uint32_t until_ms) noexcept;
+  // State and ct_state of the packets whose exact entry is at `exact_place`; none: it is gone.
+  struct Facts {
+    ConnectionState state = ConnectionState::None;
+    uint8_t ct_state = 0;
+  };
+  Facts facts(uint32_t number, uint32_t generation, uint32_t exact_place) noexcept;
 
   // Worker `worker` looks at the next `budget` places of its share and removes what has expired;
   // returns how many.
@@ -157,6 +169,7 @@ class ConnectionTable {
   void evict(Shard& shard, uint64_t now_ms) noexcept;
   void expire(Shard& shard, uint32_t number) noexcept;
   void remove(Shard& shard, uint32_t number) noexcept;
+  void set_mark(Connection& connection, uint8_t bits, uint32_t until_ms) noexcept;
   uint32_t sweep_part(Shard& shard, uint32_t& budget, uint64_t now_ms) noexcept;
 
   Shard shards_[shard_max];

@@ -115,7 +115,10 @@ uint32_t ExactCache::lookup(const FlowKey* keys, uint32_t count, ExactEntry** en
 }
 
 void ExactCache::flush(ExactEntry& entry) noexcept {
-  sink_.flush(entry, side_of(entry));
+  ExactSide& side = sides_[&entry - entries_];
+  side.packets += entry.packets;
+  side.bytes += entry.bytes;
+  sink_.flush(entry, side);
   entry.packets = 0;
   entry.bytes = 0;
 }
@@ -127,6 +130,8 @@ void ExactCache::retarget(ExactEntry& entry, const ExactTarget& target) noexcept
       (target.generation & 0xffffffu) | uint32_t{target.flags} << 24 | uint32_t{exact_live} << 24;
   side.connection = target.connection;
   side.connection_generation = target.connection_generation;
+  side.flow = target.flow;
+  side.decision = target.decision;
 }
 
 ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
@@ -149,7 +154,9 @@ ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactT
   entry.packets = 0;
   entry.bytes = 0;
   if (has_long_key(key)) longs_[number - 1] = {key.ipv6_src, key.ipv6_dst};
-  sides_[number - 1].used_ms = static_cast<uint32_t>(now_ms);
+  ExactSide& side = sides_[number - 1];
+  side.used_ms = side.created_ms = static_cast<uint32_t>(now_ms);
+  side.packets = side.bytes = 0;
   retarget(entry, target);
   return entry;
 }
@@ -216,6 +223,13 @@ void ExactCache::evict_any() noexcept {
   }
 }
 
+FlowKey ExactCache::key_of(const ExactEntry& entry) const noexcept {
+  FlowKey key{};
+  memcpy(static_cast<void*>(&key), entry.key, sizeof entry.key);
+  if (has_long_key(key)) memcpy(&key.ipv6_src, &longs_[&entry - entries_], sizeof(ExactLong));
+  return key;
+}
+
 // The hash of the key that the entry was made of.
 uint64_t ExactCache::hash_of(const ExactEntry& entry) const noexcept {
   FlowKey key;
@@ -227,6 +241,7 @@ uint64_t ExactCache::hash_of(const ExactEntry& entry) const noexcept {
 void ExactCache::remove(ExactEntry& entry) noexcept {
   DP_DASSERT(entry.live());
   if (entry.packets != 0) flush(entry);
+  sink_.ended(entry, side_of(entry));
   const uint32_t number = number_of(entry);
   index_.erase(index_.slot_of(index_.place_of(hash_of(entry)), number));
   entry.generation_flags = 0;
@@ -237,8 +252,10 @@ void ExactCache::remove(ExactEntry& entry) noexcept {
 
 void ExactCache::clear() noexcept {
   for (uint32_t index = 0; index < header_->fresh; ++index) {
-    if (entries_[index].live() && entries_[index].packets != 0) flush(entries_[index]);
-    entries_[index].generation_flags = 0;
+    ExactEntry& entry = entries_[index];
+    if (entry.live() && entry.packets != 0) flush(entry);
+    if (entry.live()) sink_.ended(entry, side_of(entry));
+    entry.generation_flags = 0;
   }
   index_.clear();
   header_->fresh = header_->free_head = header_->live_count = header_->sweep_next = 0;

@@ -15,7 +15,7 @@
 // 0          256                      Header: secret, counts, lists
 // 256        64 * entry_count / 5     buckets
 // behind     64 * entry_count         entries, number 1 first; 0 means none
-// behind     16 * entry_count         their sides: what a hit does not touch
+// behind     40 * entry_count         their sides: what a hit does not touch
 // behind     32 * entry_count         their IPv6 addresses: untouched, so not there, for IPv4
 //
 // When both buckets of a key are full, one of the 16 goes: the least recently used, by ages that
@@ -65,9 +65,16 @@ struct ExactSide {
   uint32_t connection;             // number in the connection table; 0: none
   uint32_t connection_generation;
   uint32_t used_ms;                // last flush with packets, or insertion; low 32 bits
-  uint32_t next_free;              // while free
+  union {
+    uint32_t next_free;   // while free
+    uint32_t created_ms;  // in use: low 32 bits
+  };
+  uint64_t packets;   // flushed so far, whatever flows it was of
+  uint64_t bytes;
+  uint32_t flow;      // as the entry's, but left there by kill()
+  uint32_t decision;  // of the flow
 };
-static_assert(sizeof(ExactSide) == 16);
+static_assert(sizeof(ExactSide) == 40);
 
 // What an entry is made of.
 struct ExactTarget {
@@ -76,6 +83,7 @@ struct ExactTarget {
   uint8_t flags = 0;  // exact_watch_tcp
   uint32_t connection = 0;
   uint32_t connection_generation = 0;
+  uint32_t decision = 0;  // of the flow
 };
 
 class ExactSink {
@@ -87,6 +95,8 @@ class ExactSink {
   // The sweep asks whether an entry may stay: not if its flow or connection is gone, or it is idle
   // for too long (ages are bytes: less than 200 rounds of the sweep).
   virtual bool keep(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
+  // An entry goes, for whatever reason, its counters flushed.
+  virtual void ended(const ExactEntry&, const ExactSide&) noexcept {}
   // The sweep will soon call the two for this entry: a chance to prefetch.
   virtual void foresee(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
 };
@@ -134,6 +144,14 @@ class ExactCache {
   uint32_t number_of(const ExactEntry& entry) const noexcept {
     return static_cast<uint32_t>(&entry - entries_) + 1;
   }
+
+  // The entry at a place, or null: there is none. Places are 0..places()-1.
+  const ExactEntry* entry_at(uint32_t place) const noexcept {
+    return place < header_->fresh && entries_[place].live() ? &entries_[place] : nullptr;
+  }
+  uint32_t places() const noexcept { return header_->fresh; }
+  // What the entry was made of, ct_state zero.
+  FlowKey key_of(const ExactEntry& entry) const noexcept;
 
   uint32_t size() const noexcept { return header_->live_count; }
   uint32_t entry_count() const noexcept { return entry_count_; }

@@ -62,6 +62,8 @@ constexpr uint8_t ct_rel = 0x04;      // an ICMP error about one
 constexpr uint8_t ct_rpl = 0x08;      // in the reply direction
 constexpr uint8_t ct_inv = 0x10;      // fits no connection in its state
 constexpr uint8_t ct_tracked = 0x20;  // the connection table was asked
+// Ours: the operator lets the connection go on, whatever the policy says of it by now.
+constexpr uint8_t ct_kept = 0x40;
 
 struct FlowKey {
   uint32_t in_port;

@@ -10,7 +10,7 @@ import { SwitchError } from '../lib/errors.ts';
 /** Limits and marks of base/limits.h and layout.h. */
 export const limits = Object.freeze({
   layoutMagic: 0x50455456,
-  layoutVersion: 2,
+  layoutVersion: 3,
   workerMax: 16,
   portMax: 1024,
   tunnelMax: 4096,
@@ -23,6 +23,7 @@ export const limits = Object.freeze({
   actionWordsMax: 64,
   inlineActionWordsMax: 18,
   captureBytesMax: 2048,
+  dropSampleBytesMax: 256,
   packetBytesMax: 65553,
   flowFree: 0,
   flowLive: 1,
@@ -111,6 +112,9 @@ export const commandRecord = Object.freeze({
   inPort: 16,
   actionWords: 20,
   packetBytes: 24,
+  token: 28,
+  mark: 32,
+  markMs: 36,
 });
 
 export const eventRecord = Object.freeze({
@@ -125,6 +129,23 @@ export const eventRecord = Object.freeze({
   verdict: 32,
   dropReason: 36,
   otherPort: 40,
+  generation: 44,
+  token: 48,
+});
+
+export const entryReport = Object.freeze({
+  size: 160,
+  key: 0,
+  packets: 112,
+  bytes: 120,
+  flow: 128,
+  generation: 132,
+  decision: 136,
+  connection: 140,
+  connectionGeneration: 144,
+  connectionState: 148,
+  ageMs: 152,
+  idleMs: 156,
 });
 
 export const flowKey = Object.freeze({
@@ -161,8 +182,19 @@ export const commandKind = Object.freeze({
   PacketOut: 3,
   FlushExact: 4,
   Barrier: 5,
+  ListEntries: 6,
+  MarkConnection: 7,
+  ReportEnds: 8,
 });
-export const eventKind = Object.freeze({ Pad: 0, CaptureRx: 1, CaptureTx: 2 });
+export const eventKind = Object.freeze({
+  Pad: 0,
+  CaptureRx: 1,
+  CaptureTx: 2,
+  Drop: 3,
+  Entry: 4,
+  EntryEnd: 5,
+  Listed: 6,
+});
 export const upcallReason = Object.freeze({ Miss: 0, Action: 1, Learn: 2, TtlExceeded: 3 });
 
 /** EventRecord.verdict. */
@@ -176,6 +208,7 @@ const structs = {
   UpcallRecord: upcallRecord,
   CommandRecord: commandRecord,
   EventRecord: eventRecord,
+  EntryReport: entryReport,
   FlowKey: flowKey,
 };
 const enums = {

@@ -45,6 +45,8 @@ export const ctState = Object.freeze({
   /** Fits no connection in its state. */
   inv: 0x10,
   tracked: 0x20,
+  /** Ours: the operator lets the connection go on, whatever the policy says of it by now. */
+  kept: 0x40,
 });
 
 /** What a field holds, which decides its text. */

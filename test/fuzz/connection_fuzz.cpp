@@ -21,7 +21,7 @@ void require(bool holds) {
 }
 
 struct Sink final : ConnectionSink {
-  void removed(const Connection& connection) noexcept override {
+  void forget_entries(const Connection& connection) noexcept override {
     require(connection.tuple.zone() != 0);
     ++count;
   }

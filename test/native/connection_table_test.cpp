@@ -24,7 +24,7 @@ constexpr uint8_t rel_rpl = ct_tracked | ct_rel | ct_rpl;
 constexpr uint8_t inv = ct_tracked | ct_inv;
 
 struct Sink final : ConnectionSink {
-  void removed(const Connection& connection) noexcept override {
+  void forget_entries(const Connection& connection) noexcept override {
     ports.push_back(connection.tuple.port(connection.originator).host());
     exact.insert({connection.exact[0], connection.exact[1]});
   }
@@ -112,6 +112,49 @@ TEST_F(Connections, a_TCP_connection_from_SYN_to_TIME_WAIT) {
   track(out(ack));
   EXPECT_EQ(state(), State::TimeWait);
   EXPECT_EQ(table->size(), 1u);
+}
+
+TEST_F(Connections, a_mark_shows_in_every_packet_and_makes_exact_entries_go) {
+  constexpr uint8_t kept = ct_kept;
+  EXPECT_FALSE(table->mark(1, 1, kept, 0));
+  allow(out(syn));
+  track(back(syn | ack));
+  Tracked there = track(out(ack));
+  const Tracked reply = track(back(ack));
+  EXPECT_TRUE(table->bind(there, 77) && table->bind(reply, 78));
+  EXPECT_EQ(table->facts(last, last_generation, 77).ct_state, est);
+  EXPECT_EQ(table->facts(last, last_generation, 78).ct_state, est_rpl);
+  EXPECT_EQ(table->facts(last, last_generation, 77).state, ConnectionState::Established);
+  // Only the bit that is meant for it is taken.
+  EXPECT_TRUE(table->mark(last, last_generation, 0xff, 0));
+  EXPECT_EQ(sink.exact, (std::set<uint32_t>{77, 78}));
+  EXPECT_EQ(track(out(ack)).ct_state, est | kept);
+  EXPECT_EQ(track(back(ack)).ct_state, est_rpl | kept);
+  EXPECT_EQ(table->facts(last, last_generation, 77).ct_state, est | kept);
+  EXPECT_TRUE(table->mark(last, last_generation, 0, 0));
+  EXPECT_EQ(track(out(ack)).ct_state, est);
+  EXPECT_FALSE(table->mark(last, last_generation + 2, kept, 0));
+  EXPECT_EQ(table->facts(last, last_generation + 2, 77).state, ConnectionState::None);
+}
+
+TEST_F(Connections, the_sweep_takes_a_mark_off_when_its_time_is_up_and_a_new_one_has_none) {
+  allow(out(syn));
+  track(back(syn | ack));
+  track(out(ack));
+  const auto until = static_cast<uint32_t>(now_ms + 5000);
+  EXPECT_TRUE(table->mark(last, last_generation, ct_kept, until));
+  now_ms += 4000;
+  table->sweep(0, connection_max, now_ms);
+  EXPECT_EQ(track(out(ack)).ct_state, est | ct_kept);
+  now_ms += 2000;
+  sink.ports.clear();
+  table->sweep(0, connection_max, now_ms);
+  EXPECT_EQ(track(out(ack)).ct_state, est);
+  EXPECT_EQ(sink.ports.size(), 1u);
+  EXPECT_TRUE(table->mark(last, last_generation, ct_kept, 0));
+  track(out(rst));
+  EXPECT_EQ(allow(out(syn)).ct_state, new_);  // the same place, used again
+  EXPECT_EQ(track(back(syn | ack)).ct_state, est_rpl);
 }
 
 TEST_F(Connections, nothing_is_remembered_of_a_connection_that_is_not_committed) {

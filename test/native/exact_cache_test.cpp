@@ -13,6 +13,13 @@
 namespace vtep {
 namespace {
 
+// Flow, packets and bytes of an entry that went.
+struct End {
+  uint32_t flow;
+  uint64_t packets, bytes;
+  bool operator==(const End&) const = default;
+};
+
 // Keeps every flushed count by flow slot, and removes the flows that the test names.
 struct Sink final : ExactSink {
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override {
@@ -27,6 +34,10 @@ struct Sink final : ExactSink {
     foreseen += entry.live();
   }
   std::map<uint32_t, uint64_t> packets, bytes;
+  void ended(const ExactEntry&, const ExactSide& side) noexcept override {
+    ends.push_back({side.flow, side.packets, side.bytes});
+  }
+  std::vector<End> ends;
   uint64_t used_ms = 0;
   uint32_t unwanted = ~0u;
   uint64_t foreseen = 0;
@@ -69,6 +80,32 @@ TEST(ExactCache, finds_what_was_inserted_with_its_flow_and_nothing_else) {
   cache.table.kill(cache.table.number_of(*entry));
   EXPECT_EQ(cache.find(key), entry);  // still there, but of no flow
   EXPECT_EQ(entry->slot(), 0u);
+}
+
+TEST(ExactCache, keeps_what_an_entry_carried_for_the_one_who_is_told_of_its_end) {
+  Cache cache(64);
+  const FlowKey key = numbered_key(1, true);
+  ExactEntry& entry = cache.insert(key, 7, 1000);
+  cache.table.count(entry, 2, 300);
+  cache.table.sweep(64, 2000);
+  cache.insert(key, 8, 3000);  // another flow carries it now
+  cache.table.count(entry, 3, 400);
+  const ExactSide& side = cache.table.side_of(entry);
+  EXPECT_EQ(side.packets, 2u);
+  EXPECT_EQ(side.bytes, 300u);
+  EXPECT_EQ(side.created_ms, 1000u);
+  EXPECT_TRUE(cache.table.key_of(entry) == key);
+  EXPECT_EQ(cache.table.entry_at(0), &entry);
+  EXPECT_EQ(cache.table.entry_at(1), nullptr);
+  cache.table.kill(1);
+  cache.table.remove(entry);
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{8, 5, 700}}));
+  EXPECT_EQ(cache.table.entry_at(0), nullptr);
+  EXPECT_EQ(cache.table.entry_at(~0u), nullptr);
+  cache.insert(key, 9, 4000);
+  cache.table.clear();
+  EXPECT_EQ(cache.sink.ends.size(), 2u);
+  EXPECT_EQ(cache.sink.ends[1], (End{9, 0, 0}));
 }
 
 TEST(ExactCache, every_bit_of_the_compared_bytes_tells_keys_apart) {

@@ -94,7 +94,7 @@ TEST_F(SharedConnections, the_end_of_a_connection_reaches_the_exact_caches_of_al
 }
 
 struct CountingSink final : ConnectionSink {
-  void removed(const Connection&) noexcept override { count++; }
+  void forget_entries(const Connection&) noexcept override { count++; }
   std::atomic<uint64_t> count = 0;
 };
 
