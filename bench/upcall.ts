@@ -8,7 +8,7 @@
 // measured alone, between a worker that slept and an event loop that slept.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readEvents } from '../src/datapath/rings.ts';
+import { readEvents } from '../src/datapath/events.ts';
 import type { Bench, BenchOptions } from './bench.ts';
 import { type Case, measureCases } from './harness.ts';
 import { Lab, LabRules } from './lab.ts';
@@ -103,8 +103,9 @@ async function passedUs({ datapath, memory }: Lab): Promise<number> {
   const seen = new Map<string, bigint>();
   for (let rest = 0; rest < restsMax && seen.size < 2; rest += 1) {
     await sleep(restMs);
-    for (const { direction, timeNs } of readEvents(datapath, 0, memory))
-      seen.set(direction, timeNs);
+    for (const event of readEvents(datapath, 0, memory)) {
+      if (event.kind === 'capture') seen.set(event.direction, event.timeNs);
+    }
   }
   if (seen.size < 2) throw new Error('a first packet was lost');
   return Number(seen.get('out')! - seen.get('in')!) / nsPerUs;

@@ -9,7 +9,9 @@ import { kindWords } from './control/kinds.ts';
 import type * as api from './control/switch-api.ts';
 import { loadAddon } from './datapath/addon.ts';
 import { DatapathCounters } from './datapath/counters.ts';
+import type { DatapathEvent } from './datapath/events.ts';
 import { type LaunchOptions, launchDatapath } from './datapath/launch.ts';
+import { ctState } from './flow/key.ts';
 import { parseKey } from './flow/key-text.ts';
 import { SwitchError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -18,19 +20,26 @@ import { type NotInForce, notInForce } from './model/coverage.ts';
 import { diffDocuments, revisionOf, withUnchanged } from './model/diff.ts';
 import { type Document, type DocumentKind, singularOf } from './model/document.ts';
 import { parseDocument } from './model/parse.ts';
-import { traceKey } from './pipeline/trace.ts';
 import { type Compiled, compile, nothingCompiled } from './rules/compile.ts';
 import { Numbering } from './rules/numbering.ts';
 import { Captures } from './switch/capture.ts';
+import { connectionView, pairEntries } from './switch/connections.ts';
 import { DocumentStore } from './switch/document-store.ts';
 import { EventHub } from './switch/event-hub.ts';
+import { EventPump } from './switch/event-pump.ts';
+import { explain, traceOf } from './switch/explain.ts';
 import { type Names, namesOf } from './switch/names.ts';
 import { type Found, objectViews } from './switch/object-views.ts';
+import { type ChangedConnection, changedConnections } from './switch/policy-change.ts';
 import { Runtime } from './switch/runtime.ts';
 import { dropViews, flowViews, topView } from './switch/views.ts';
 
 const watchQueueMax = 1000;
 const relaunchMs = 500;
+/** Live connections that a diff lists. */
+const connectionsShownMax = 1000;
+/** How long drained connections go on unless told otherwise. */
+const drainSecondsDefault = 300;
 
 export interface SwitchParts {
   readonly config: Config;
@@ -44,6 +53,7 @@ export class Switch implements api.SwitchApi {
   readonly #numbering = new Numbering();
   readonly #names: Names;
   readonly #captures: Captures;
+  readonly #pump = new EventPump((event) => this.#take(event));
   readonly #events: EventHub<api.WatchEvent> = new EventHub({ queueMax: watchQueueMax });
   readonly #startedMs = Date.now();
   #document: Document;
@@ -97,14 +107,45 @@ export class Switch implements api.SwitchApi {
 
   // ---- what the operator wants --------------------------------------------------------------
 
-  apply(text: string, file: string): Promise<api.ApplyResult> {
-    const turn = this.#applying.then(() => this.#apply(text, file));
+  apply(text: string, file: string, options: api.ApplyOptions = {}): Promise<api.ApplyResult> {
+    const turn = this.#applying.then(() => this.#apply(text, file, options));
     this.#applying = turn.catch(() => undefined);
     return turn;
   }
 
-  diff(text: string, file: string): ReturnType<typeof diffDocuments> {
-    return diffDocuments(this.#document, parseDocument(text, file));
+  diff(text: string, file: string): Promise<api.DiffResult> {
+    // Its second half puts rules into the pipeline for a moment: not while others change them.
+    const turn = this.#applying.then(() => this.#diff(text, file));
+    this.#applying = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #diff(text: string, file: string): Promise<api.DiffResult> {
+    const parsed = parseDocument(text, file);
+    const changes = diffDocuments(this.#document, parsed);
+    const runtime = this.#runtime;
+    if (changes.length === 0 || runtime === undefined) {
+      return { changes, connections: [], connectionCount: 0 };
+    }
+    const numbers = this.#numbering.snapshot();
+    let compiled: Compiled;
+    try {
+      compiled = this.#compile(withUnchanged(this.#document, parsed, changes));
+    } finally {
+      this.#numbering.forgetSince(numbers);
+    }
+    const found = await this.#changedBy(runtime, compiled);
+    const connections = found
+      .slice(0, connectionsShownMax)
+      .map(({ entries: _entries, ...change }) => change);
+    return { changes, connections, connectionCount: found.length };
+  }
+
+  #changedBy(runtime: Runtime, compiled: Compiled): Promise<ChangedConnection[]> {
+    const { slowPath, lister } = runtime;
+    this.#pump.drain();
+    const changes = runtime.rulesTo(compiled);
+    return changedConnections({ slowPath, lister, names: this.#names, changes });
   }
 
   document(): { revision: number; hash: string; document: unknown } {
@@ -115,19 +156,22 @@ export class Switch implements api.SwitchApi {
     };
   }
 
-  async #apply(text: string, file: string): Promise<api.ApplyResult> {
+  async #apply(text: string, file: string, options: api.ApplyOptions): Promise<api.ApplyResult> {
     const begun = performance.now();
     const parsed = parseDocument(text, file);
     const changes = diffDocuments(this.#document, parsed);
     const document = withUnchanged(this.#document, parsed, changes);
+    let kept = 0;
+    if (options.existing === 'reset') await this.#runtime?.unmark();
     if (changes.length > 0) {
       const compiled = this.#compile(document);
+      kept = await this.#keep(compiled, options);
       const revision = this.#revision + 1;
       await this.#store.save({ revision, document, numbers: this.#numbering.snapshot() });
       this.#document = document;
       this.#revision = revision;
       this.#compiled = compiled;
-      await this.#runtime?.change(compiled);
+      await this.#runtime?.change(compiled, revision);
       this.#releaseNumbers(compiled);
       const objects = changes.length === 1 ? 'object' : 'objects';
       this.#tell('applied', `revision ${revision}`, `${changes.length} ${objects} changed`);
@@ -138,7 +182,24 @@ export class Switch implements api.SwitchApi {
       changes,
       notInForce: this.#gaps(),
       tookMs: Math.round(performance.now() - begun),
+      kept,
     };
+  }
+
+  /** Marks the connections that go on although the rules to come deny them; returns how many. */
+  async #keep(compiled: Compiled, options: api.ApplyOptions): Promise<number> {
+    const { existing = 'reset', drainSeconds = drainSecondsDefault } = options;
+    const runtime = this.#runtime;
+    if (existing === 'reset' || runtime === undefined) return 0;
+    const ms = existing === 'drain' ? drainSeconds * 1000 : 0;
+    const found = await this.#changedBy(runtime, compiled);
+    const marks = found.flatMap(({ change, canStay, entries }) => {
+      if (change !== 'cut' || !canStay) return [];
+      const { connection, connectionGeneration: generation } = entries[0]!;
+      return [{ connection, generation, bits: ctState.kept, ms }];
+    });
+    await runtime.lister.mark(marks);
+    return marks.length;
   }
 
   /** A document without this host has nothing in force here. */
@@ -191,13 +252,14 @@ export class Switch implements api.SwitchApi {
       uplinkNumber: (device) => this.#numbering.number('devices', device),
       log: (message, error) => logger.error({ err: error }, message),
       onPorts: () => this.#tell('port', 'ports', 'ports have come or gone'),
-      onEvents: () => this.#captures.drain(),
+      onEvents: () => this.#pump.drain(),
     });
     datapath.onGone(() => this.#gone(runtime, lastWords()));
     this.#runtime = runtime;
     this.#counters = new DatapathCounters(datapath, loadAddon());
     this.#attachedMs = Date.now();
-    await runtime.take(this.#compiled);
+    this.#pump.attach(datapath);
+    await runtime.take(this.#compiled, this.#revision);
     this.#captures.attach(datapath);
     runtime.listen();
     logger.info({ started, ...runtime.reconciled }, 'attached to the datapath');
@@ -215,6 +277,7 @@ export class Switch implements api.SwitchApi {
     this.#runtime = undefined;
     this.#counters = undefined;
     this.#captures.attach(undefined);
+    this.#pump.attach(undefined);
     runtime.close();
     void this.#reattach(noticed);
   }
@@ -235,6 +298,13 @@ export class Switch implements api.SwitchApi {
     }
   }
 
+  /** What workers tell besides upcalls, to whom it concerns. */
+  #take(event: DatapathEvent): void {
+    if (event.kind === 'capture') this.#captures.take(event);
+    else if (event.kind === 'drop') this.#runtime?.slowPath.drops.take(event);
+    else if (event.kind !== 'ended') this.#runtime?.lister.take(event);
+  }
+
   #tell(kind: api.WatchEvent['kind'], name: string, message: string): void {
     this.#events.publish({ timeMs: Date.now(), kind, name, message });
   }
@@ -251,6 +321,7 @@ export class Switch implements api.SwitchApi {
   status(): api.SwitchStatus {
     const { config, version } = this.#parts;
     const flows = this.#runtime?.slowPath.flows.size ?? 0;
+    const audit = this.#runtime?.audit.counts;
     return {
       version,
       host: config.host,
@@ -267,6 +338,7 @@ export class Switch implements api.SwitchApi {
         flows,
         learned: this.#runtime?.slowPath.learning.size ?? 0,
       },
+      audit: { audited: audit?.audited ?? 0, mismatches: audit?.mismatches ?? 0 },
       warnings: this.#warnings(),
     };
   }
@@ -295,7 +367,9 @@ export class Switch implements api.SwitchApi {
     const { trouble } = this.#store;
     const partial = partly(this.#document, gaps);
     const unwritable = trouble === undefined ? [] : [trouble.message];
-    return [...unwritable, ...unknown, ...(waiting ?? []), ...unresolved, ...partial];
+    const { mismatches = 0, last = '' } = this.#runtime?.audit.counts ?? {};
+    const wrong = mismatches === 0 ? [] : [`${mismatches} wrong entries, a bug: ${last}`];
+    return [...wrong, ...unwritable, ...unknown, ...(waiting ?? []), ...unresolved, ...partial];
   }
 
   objects(kind: DocumentKind, name?: string): readonly api.ObjectStatus[] {
@@ -329,7 +403,24 @@ export class Switch implements api.SwitchApi {
   }
 
   drops(): readonly api.DropView[] {
-    return dropViews(this.#names, this.#attached().counters);
+    const { runtime, counters } = this.#attached();
+    this.#pump.drain();
+    return dropViews(runtime, this.#names, counters);
+  }
+
+  async connections(): Promise<readonly api.ConnectionView[]> {
+    const entries = await this.#attached().runtime.lister.list();
+    return pairEntries(entries).map((pair) => connectionView(pair, this.#names));
+  }
+
+  async why({ about }: api.WhyRequest): Promise<api.WhyResult> {
+    const { slowPath, lister } = this.#attached().runtime;
+    this.#pump.drain();
+    const macsOf = (name: string) =>
+      this.#document.ports.flatMap((port) => (port.name === name ? [port.mac] : []));
+    const revision = this.#revision;
+    const parts = { slowPath, lister, names: this.#names, revision, macsOf };
+    return { about, revision, packets: await explain(parts, about) };
   }
 
   top(): api.TopView {
@@ -339,10 +430,9 @@ export class Switch implements api.SwitchApi {
 
   trace({ key }: api.TraceRequest): api.TraceResult {
     const { runtime } = this.#attached();
+    const { slowPath } = runtime;
     const words = parseKey(key, this.#names);
-    const { steps, ...rest } = traceKey(runtime.slowPath.pipeline, words, 0, this.#names);
-    const shown = steps.map(({ mask: _mask, ...step }) => step);
-    return { key, steps: shown, revision: this.#revision, ...rest };
+    return traceOf({ slowPath, names: this.#names, revision: this.#revision }, words, key);
   }
 
   capture(request: api.CaptureRequest): AsyncIterable<Uint8Array> {

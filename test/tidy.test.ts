@@ -99,6 +99,12 @@ const noUnitTest: Readonly<Record<string, string>> = {
   'src/datapath/rings.ts': 'rings that the addon fills: test/switch/boundary.test.ts',
   'src/datapath/counters.ts': 'counters that the addon counts: test/switch, by test/support',
   'src/datapath/adapter.ts': 'the addon as the slow path wants it: test/switch/boundary.test.ts',
+  'src/datapath/events.ts': 'what real workers tell: test/switch/{datapath,why}.test.ts',
+  'src/slowpath/audit.ts': 'entries of real workers: test/switch/why.test.ts',
+  'src/slowpath/drop-ledger.ts': 'drops of real workers: test/switch/why.test.ts',
+  'src/switch/entry-lister.ts': 'entries of real workers: test/switch/why.test.ts',
+  'src/switch/explain.ts': 'packets that real workers saw: test/switch/why.test.ts',
+  'src/switch/policy-change.ts': 'connections of real workers: test/switch/why.test.ts',
 };
 
 const files = repositoryFiles();

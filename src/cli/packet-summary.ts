@@ -40,6 +40,11 @@ export function summarize(packet: CapturedPacket): PacketSummary {
   };
 }
 
+/** Ends, protocol and flags of a frame. */
+export function packetLine(bytes: Uint8Array): string {
+  return ethernet(Buffer.from(bytes), 0);
+}
+
 /** The summary as a line. */
 export function renderSummary({ timeNs, summary, verdict, ...rest }: PacketSummary): string {
   const ns = BigInt(timeNs);

@@ -12,7 +12,6 @@ import { errorFromBody } from './answers.ts';
 import { groupName } from './groups.ts';
 import type * as api from './switch-api.ts';
 
-type Changes = api.ApplyResult['changes'];
 export type DocumentKind = api.ObjectStatus['kind'];
 
 export interface ApplyAnswer extends api.ApplyResult {
@@ -20,8 +19,7 @@ export interface ApplyAnswer extends api.ApplyResult {
   readonly text: string;
 }
 
-export interface DiffAnswer {
-  readonly changes: Changes;
+export interface DiffAnswer extends api.DiffResult {
   readonly text: string;
 }
 
@@ -55,8 +53,9 @@ export class ControlClient {
     return this.#json({ path: '/v1/document' });
   }
 
-  apply(body: string, file: string): Promise<ApplyAnswer> {
-    return this.#json({ method: 'PUT', path: '/v1/document', query: { file }, body });
+  apply(body: string, file: string, options: api.ApplyOptions = {}): Promise<ApplyAnswer> {
+    const query = { file, ...options };
+    return this.#json({ method: 'PUT', path: '/v1/document', query, body });
   }
 
   diff(body: string, file: string): Promise<DiffAnswer> {
@@ -77,6 +76,14 @@ export class ControlClient {
 
   trace(key: string): Promise<api.TraceResult> {
     return this.#json({ method: 'POST', path: '/v1/trace', body: JSON.stringify({ key }) });
+  }
+
+  why(about: string): Promise<api.WhyResult> {
+    return this.#json({ method: 'POST', path: '/v1/why', body: JSON.stringify({ about }) });
+  }
+
+  connections(): Promise<readonly api.ConnectionView[]> {
+    return this.#json({ path: '/v1/connections' });
   }
 
   drops(): Promise<readonly api.DropView[]> {

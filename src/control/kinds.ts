@@ -43,3 +43,10 @@ export function findKind(word: string): DocumentKind | undefined {
 function plain(word: string): string {
   return word.replace(/[-_ ]/g, '').toLowerCase();
 }
+
+/**
+ * What becomes of live connections that a change cuts. keep: they go on until they end. drain: for
+ * a limited time. reset: cut at once, established TCP by a reset.
+ */
+export const existingModes = ['keep', 'drain', 'reset'] as const;
+export type ExistingMode = (typeof existingModes)[number];

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { errorCodes } from '../lib/errors.ts';
 import type { ObjectChange } from '../model/diff.ts';
 import { documentKinds } from '../model/document.ts';
+import { existingModes } from './kinds.ts';
 import type * as api from './switch-api.ts';
 
 export const jsonType = 'application/json';
@@ -54,11 +55,52 @@ export const applyResultSchema = z.object({
     .array(z.object({ kind, name: z.string(), why: z.string() }))
     .describe('What is accepted but not, or not wholly, in force on this host.'),
   tookMs: z.number(),
+  kept: count.describe('Live connections that go on although the document denies them now.'),
 });
 
 export const applyAnswerSchema = applyResultSchema.extend({ text: changesText });
 
-export const diffAnswerSchema = z.object({ changes: z.array(changeSchema), text: changesText });
+export const connectionSchema = z
+  .object({
+    protocol: z.string(),
+    source: z.string(),
+    destination: z.string(),
+    port: z.string().describe('Where it comes in.'),
+    state: z.string().describe('As connection tracking has it; empty: it is not tracked.'),
+    kept: z.boolean().describe('It goes on although rules of today deny it.'),
+    packets: count,
+    bytes: count,
+    replyPackets: count,
+    replyBytes: count,
+    ageSeconds: z.number(),
+    idleSeconds: z.number(),
+    flows: z.array(z.number()).describe('Ids of the flows that carry it.'),
+  })
+  .describe('A connection that the exact caches hold.');
+
+const ruleText = {
+  rule: z.string().describe('Id of the rule.'),
+  origin: z.string().describe('Object of the document behind the rule.'),
+  path: z.string().describe('Its place there.'),
+};
+
+export const connectionChangeSchema = z
+  .object({
+    change: z.enum(['cut', 'let through']),
+    connection: connectionSchema,
+    ...ruleText,
+    drop: z.string().describe('Why it would be dropped; empty: it would pass.'),
+    canStay: z.boolean().describe('Whether "existing" may let it go on.'),
+  })
+  .describe('A live connection, or one that is tried in vain, which a document would change.');
+
+export const diffResultSchema = z.object({
+  changes: z.array(changeSchema),
+  connections: z.array(connectionChangeSchema).describe('At most a thousand.'),
+  connectionCount: count,
+});
+
+export const diffAnswerSchema = diffResultSchema.extend({ text: changesText });
 
 export const documentAnswerSchema = z.object({
   revision: z.number(),
@@ -101,6 +143,9 @@ export const statusSchema = z.object({
     flows: count,
     learned: count,
   }),
+  audit: z
+    .object({ audited: count, mismatches: count })
+    .describe('Live entries held against the rules, and those that were wrong.'),
   warnings: z.array(z.string()),
 });
 
@@ -135,6 +180,43 @@ export const traceSchema = z.object({
   actions: z.string(),
   drop: z.string().describe('Reason; empty when the packet is forwarded.'),
   dropHelp: z.string(),
+  nearest: z
+    .object({ ...ruleText, match: z.string(), differs: z.array(z.string()) })
+    .nullable()
+    .describe('The rule that came nearest to letting a denied packet pass.'),
+});
+
+export const whyRequestSchema = z.object({
+  about: z
+    .string()
+    .max(4096)
+    .describe('"tcp 10.0.0.1:40000 10.0.0.2:80", the id of a flow, or "last-drop PORT".'),
+});
+
+export const whySchema = z.object({
+  about: z.string(),
+  revision: count,
+  packets: z.array(
+    z.object({
+      source: z.enum(['connection', 'flow', 'drop']),
+      packets: count,
+      bytes: count,
+      ageSeconds: z.number().nullable(),
+      idleSeconds: z.number().nullable(),
+      state: z.string(),
+      flow: z.number().describe('Id of the flow that decides; 0: none.'),
+      decidedRevision: count.describe('Revision that the verdict was made or confirmed under.'),
+      decidedBy: z.string().describe('Rule that settled the verdict in force.'),
+      origin: ruleText.origin,
+      path: ruleText.path,
+      drop: z.string().describe('Reason; empty when it is forwarded.'),
+      dropHelp: z.string(),
+      timeMs: z.number().nullable(),
+      packet: z.string().describe('Bytes of a dropped packet, base64; empty: not kept.'),
+      trace: traceSchema,
+      agrees: z.boolean().describe('Whether the rules of today say the same.'),
+    }),
+  ),
 });
 
 export const dropSchema = z.object({
@@ -142,6 +224,19 @@ export const dropSchema = z.object({
   help: z.string(),
   packets: count,
   ports: z.array(z.object({ port: z.string(), packets: count })),
+  rules: z
+    .array(
+      z.object({
+        port: z.string(),
+        ...ruleText,
+        packets: count.nullable(),
+        recent: z
+          .object({ timeMs: z.number(), bytes: z.string(), originalBytes: count })
+          .nullable()
+          .describe('A recent packet, base64.'),
+      }),
+    )
+    .describe('By port and rule, with a recent packet of each.'),
 });
 
 export const topSchema = z.object({
@@ -182,6 +277,16 @@ export const fileQuerySchema = z.object({
   file: z.string().max(4096).optional().describe('Name of the file, for messages.'),
 });
 
+export const applyQuerySchema = fileQuerySchema.extend({
+  existing: z
+    .enum(existingModes, { error: `one of ${existingModes.join(', ')}` })
+    .optional()
+    .describe('What becomes of live connections that the document cuts; reset unless said.'),
+  drainSeconds: queryNumber('a number of seconds', 86_400)
+    .optional()
+    .describe('How long connections go on that are drained.'),
+});
+
 export const watchEventSchema = z
   .object({
     timeMs: z.number(),
@@ -211,6 +316,9 @@ export const schemasAgree: {
   readonly status: Same<Schema<typeof statusSchema>, Writable<api.SwitchStatus>>;
   readonly flow: Same<Schema<typeof flowSchema>, Writable<api.FlowView>>;
   readonly trace: Same<Schema<typeof traceSchema>, Writable<api.TraceResult>>;
+  readonly why: Same<Schema<typeof whySchema>, Writable<api.WhyResult>>;
+  readonly connection: Same<Schema<typeof connectionSchema>, Writable<api.ConnectionView>>;
+  readonly diff: Fits<Schema<typeof diffResultSchema>, Writable<api.DiffResult>>;
   readonly drop: Same<Schema<typeof dropSchema>, Writable<api.DropView>>;
   readonly top: Same<Schema<typeof topSchema>, Writable<api.TopView>>;
   readonly watchEvent: Same<Schema<typeof watchEventSchema>, Writable<api.WatchEvent>>;
@@ -222,6 +330,9 @@ export const schemasAgree: {
   status: true,
   flow: true,
   trace: true,
+  why: true,
+  connection: true,
+  diff: true,
   drop: true,
   top: true,
   watchEvent: true,

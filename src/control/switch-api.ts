@@ -7,6 +7,7 @@
 
 import type { ObjectChange } from '../model/diff.ts';
 import type { DocumentKind } from '../model/document.ts';
+import type { ExistingMode } from './kinds.ts';
 
 /** How an object of the document fares on this host. */
 export interface ObjectStatus {
@@ -37,6 +38,8 @@ export interface ApplyResult {
   readonly notInForce: readonly { kind: DocumentKind; name: string; why: string }[];
   /** Milliseconds from the request to everything installed. */
   readonly tookMs: number;
+  /** Live connections that go on although the document denies them now: `existing`. */
+  readonly kept: number;
 }
 
 export interface DatapathStatus {
@@ -78,6 +81,8 @@ export interface SwitchStatus {
     readonly flows: number;
     readonly learned: number;
   };
+  /** Live exact entries that were held against the rules, and those that were wrong: bugs. */
+  readonly audit: { readonly audited: number; readonly mismatches: number };
   /**
    * Sentences that an operator should read: missing devices, unresolved tunnels, unwritable state,
    * ...
@@ -114,6 +119,17 @@ export interface TraceStep {
   readonly detail: string;
 }
 
+/** Of a packet that is denied: the rule that came nearest to letting it pass. */
+export interface NearestRule {
+  readonly rule: string;
+  readonly origin: string;
+  readonly path: string;
+  /** What it matches. */
+  readonly match: string;
+  /** What of the packet it does not match; or what comes before it. */
+  readonly differs: readonly string[];
+}
+
 export interface TraceResult {
   readonly key: string;
   readonly steps: readonly TraceStep[];
@@ -125,6 +141,101 @@ export interface TraceResult {
   /** Empty: forwarded. */
   readonly drop: string;
   readonly dropHelp: string;
+  /** null: the packet passes, or no rule is near. */
+  readonly nearest: NearestRule | null;
+}
+
+export interface WhyRequest {
+  /** A five-tuple ("tcp 10.0.0.1:40000 10.0.0.2:80"), the id of a flow, or "last-drop PORT". */
+  readonly about: string;
+}
+
+/** A real packet, or real packets that one verdict stands for, and why they fare as they do. */
+export interface WhyPacket {
+  /** connection: an exact entry. flow: a megaflow. drop: a dropped packet. */
+  readonly source: 'connection' | 'flow' | 'drop';
+  /** Counted so far; for a drop, those that its rule dropped for this reason at this port. */
+  readonly packets: number;
+  readonly bytes: number;
+  /** Seconds since the first packet and since the last one; null: not known. */
+  readonly ageSeconds: number | null;
+  readonly idleSeconds: number | null;
+  /** State of the connection; empty: it has none. */
+  readonly state: string;
+  /** Id of the flow that decides; 0: it is gone, or there was none. */
+  readonly flow: number;
+  /** Revision of the document that the verdict was made or confirmed under; 0: not known. */
+  readonly decidedRevision: number;
+  /** Rule that settled the verdict in force, its object and place; empty: not known any more. */
+  readonly decidedBy: string;
+  readonly origin: string;
+  readonly path: string;
+  /** Why it was dropped, and what that means; empty: it is forwarded. */
+  readonly drop: string;
+  readonly dropHelp: string;
+  /** Of a drop: when, and the packet's bytes in base64 (cut); empty: not kept. */
+  readonly timeMs: number | null;
+  readonly packet: string;
+  /** Its way by the rules of today, stage by stage. */
+  readonly trace: TraceResult;
+  /** Whether the rules of today say the same. */
+  readonly agrees: boolean;
+}
+
+export interface WhyResult {
+  readonly about: string;
+  readonly revision: number;
+  readonly packets: readonly WhyPacket[];
+}
+
+/** A connection that the exact caches hold. */
+export interface ConnectionView {
+  readonly protocol: string;
+  readonly source: string;
+  readonly destination: string;
+  /** Where it comes in. */
+  readonly port: string;
+  /** As connection tracking has it; empty: it is not tracked. */
+  readonly state: string;
+  /** It goes on although rules of today deny it: see apply's `existing`. */
+  readonly kept: boolean;
+  readonly packets: number;
+  readonly bytes: number;
+  /** Of the other direction. */
+  readonly replyPackets: number;
+  readonly replyBytes: number;
+  readonly ageSeconds: number;
+  readonly idleSeconds: number;
+  /** Ids of the flows that carry it. */
+  readonly flows: readonly number[];
+}
+
+/** A live connection, or one that is tried in vain, which a document would change. */
+export interface ConnectionChange {
+  readonly change: 'cut' | 'let through';
+  readonly connection: ConnectionView;
+  /** Stage and rule that would decide it, its object and place. */
+  readonly rule: string;
+  readonly origin: string;
+  readonly path: string;
+  /** Why it would be dropped; empty: it would pass. */
+  readonly drop: string;
+  /** Whether `existing` may let it go on: it is tracked, and a firewall is what cuts it. */
+  readonly canStay: boolean;
+}
+
+export interface DiffResult {
+  readonly changes: readonly ObjectChange[];
+  /** At most a thousand; `connectionCount` tells of all. */
+  readonly connections: readonly ConnectionChange[];
+  readonly connectionCount: number;
+}
+
+export interface ApplyOptions {
+  /** What becomes of live connections that the document cuts; reset unless said. */
+  readonly existing?: ExistingMode;
+  /** Of drain. */
+  readonly drainSeconds?: number;
 }
 
 export interface DropView {
@@ -133,6 +244,28 @@ export interface DropView {
   readonly packets: number;
   /** By port name; "(none)" for packets of our own. */
   readonly ports: readonly { port: string; packets: number }[];
+  /** By port and rule, as far as rules dropped them; each with a recent packet. */
+  readonly rules: readonly DropRule[];
+}
+
+export interface DropRule {
+  /** "uplink": it came through a tunnel. */
+  readonly port: string;
+  /** Id of the rule, its object in the document and its place; empty: no rule was needed. */
+  readonly rule: string;
+  readonly origin: string;
+  readonly path: string;
+  /** Those that the rule's flows counted; null: no rule dropped them. */
+  readonly packets: number | null;
+  /** Shown about once a second; null: none was yet. */
+  readonly recent: RecentPacket | null;
+}
+
+export interface RecentPacket {
+  readonly timeMs: number;
+  /** In base64, cut to 256 bytes. */
+  readonly bytes: string;
+  readonly originalBytes: number;
 }
 
 export interface PortCounters {
@@ -181,13 +314,16 @@ export interface SwitchApi {
    * Validates the text, computes the difference and touches only that; stores it; nothing half-
    * applied.
    */
-  apply(text: string, file: string): Promise<ApplyResult>;
-  /** What apply would change. */
-  diff(text: string, file: string): readonly ObjectChange[];
+  apply(text: string, file: string, options?: ApplyOptions): Promise<ApplyResult>;
+  /** What apply would change: objects, and live connections. */
+  diff(text: string, file: string): Promise<DiffResult>;
   /** One kind, or one object of it; throws ERR_NOT_FOUND. */
   objects(kind: DocumentKind, name?: string): readonly ObjectStatus[];
   flows(): readonly FlowView[];
   trace(request: TraceRequest): TraceResult;
+  /** Why real packets fare as they do. */
+  why(request: WhyRequest): Promise<WhyResult>;
+  connections(): Promise<readonly ConnectionView[]>;
   drops(): readonly DropView[];
   top(): TopView;
   /** pcapng, in pieces, until the request's end or until the consumer stops iterating. */

@@ -3,7 +3,7 @@
 // Over shared memory and the addon's batch calls. The interfaces are small, so that a few arrays
 // can stand in a datapath's place.
 
-import { usedMs } from './counters.ts';
+import { carried, usedMs } from './counters.ts';
 import { type RegionMemory, regionMemory, ringWord, type WorkerMemory } from './memory.ts';
 import type { NativeDatapath } from './native.ts';
 import { CommandWriter } from './rings.ts';
@@ -41,6 +41,8 @@ export interface FlowMemory {
    * Milliseconds of CLOCK_MONOTONIC of the last packet on any worker; 0: none since installation.
    */
   usedMs(slot: number): number;
+  /** Packets and bytes on all workers since installation. */
+  carried(slot: number): { readonly packets: number; readonly bytes: number };
 }
 
 export interface DatapathRings {
@@ -59,6 +61,7 @@ export function datapathPort(native: NativeDatapath): DatapathRings {
       slots: memory.flows,
       count: memory.flowMax,
       usedMs: (slot) => usedMs(memory, slot),
+      carried: (slot) => carried(memory, slot),
     },
     memory,
   };

@@ -61,15 +61,10 @@ export class DatapathCounters {
   }
 
   flow(slot: number): FlowCounters {
-    const cell = (slot * flowStats.size) / 8;
-    return {
-      packets: this.#sum('stats', cell + flowStats.packets / 8),
-      bytes: this.#sum('stats', cell + flowStats.bytes / 8),
-      usedMs: usedMs(this.#memory, slot),
-    };
+    return { ...carried(this.#memory, slot), usedMs: usedMs(this.#memory, slot) };
   }
 
-  #sum(part: 'ports' | 'drops' | 'stats', cell: number): number {
+  #sum(part: 'ports' | 'drops', cell: number): number {
     let sum = 0;
     for (const worker of this.#memory.workers) sum += wideAt(worker[part], cell);
     return sum;
@@ -78,6 +73,17 @@ export class DatapathCounters {
   #named(names: Names, read: (column: number) => number): Record<string, number> {
     return Object.fromEntries(names.map(({ name }, column) => [name, read(column)]));
   }
+}
+
+/** What a flow carried on all workers since installation. */
+export function carried(memory: RegionMemory, slot: number): { packets: number; bytes: number } {
+  const cell = (slot * flowStats.size) / 8;
+  let [packets, bytes] = [0, 0];
+  for (const { stats } of memory.workers) {
+    packets += wideAt(stats, cell + flowStats.packets / 8);
+    bytes += wideAt(stats, cell + flowStats.bytes / 8);
+  }
+  return { packets, bytes };
 }
 
 /** CLOCK_MONOTONIC of the last packet of a flow on any worker, ms; 0: none since installation. */

@@ -1,5 +1,4 @@
-// datapath/rings.ts — the slow path's ends of a worker's rings: upcalls, verdicts, commands,
-// events.
+// datapath/rings.ts — the slow path's ends of a worker's rings: upcalls, verdicts, commands.
 //
 // Records are read and written where they lie, in shared memory; a reader is one object that is
 // moved from record to record, so that a burst of upcalls allocates nothing. Cursors move only
@@ -7,11 +6,9 @@
 // wrote it.
 
 import {
-  captureVerdict,
   commandKind,
   commandRecord,
-  eventKind,
-  eventRecord,
+  flowKey,
   recordKind,
   upcallRecord,
   verdictKind,
@@ -128,6 +125,27 @@ export class UpcallReader {
   }
 }
 
+/** Which exact entries of a worker are wanted. */
+export interface EntryQuery {
+  /** First place of the exact cache to look at, and how many. */
+  readonly place: number;
+  readonly count: number;
+  /** Given back in the events. */
+  readonly token: number;
+  /** What entries must match; ct_state is no part of them. */
+  readonly key: Uint32Array;
+  readonly mask: Uint32Array;
+}
+
+export interface ConnectionMark {
+  readonly connection: number;
+  readonly generation: number;
+  /** ctState.kept, or 0. */
+  readonly bits: number;
+  /** How long; 0: as long as the connection. */
+  readonly ms: number;
+}
+
 /** Writes commands behind each other and shows them to the worker at once. */
 export class CommandWriter {
   readonly #worker: number;
@@ -186,6 +204,34 @@ export class CommandWriter {
     return true;
   }
 
+  /** Asks for exact entries; Entry and Listed events answer. False: no room, nothing written. */
+  listEntries({ place, count, token, key, mask }: EntryQuery): boolean {
+    const bytes = commandRecord.size + wholeLines(2 * flowKey.size);
+    const base = this.#reserve(bytes);
+    if (base < 0) return false;
+    const { words } = this.#ring;
+    this.#head(base, bytes, commandKind.ListEntries);
+    words[(base + commandRecord.slot) / 4] = place;
+    words[(base + commandRecord.generation) / 4] = count;
+    words[(base + commandRecord.token) / 4] = token;
+    words.set(key, (base + commandRecord.size) / 4);
+    words.set(mask, (base + commandRecord.size + flowKey.size) / 4);
+    return true;
+  }
+
+  /** Gives ct_state of a connection's packets more bits, for so long. False: no room. */
+  markConnection({ connection, generation, bits, ms }: ConnectionMark): boolean {
+    const base = this.#reserve(commandRecord.size);
+    if (base < 0) return false;
+    const { words } = this.#ring;
+    this.#head(base, commandRecord.size, commandKind.MarkConnection);
+    words[(base + commandRecord.slot) / 4] = connection;
+    words[(base + commandRecord.generation) / 4] = generation;
+    words[(base + commandRecord.mark) / 4] = bits;
+    words[(base + commandRecord.markMs) / 4] = ms;
+    return true;
+  }
+
   /** Shows what was written to the worker, and wakes it. */
   give(): void {
     if (this.#written === 0) return;
@@ -213,57 +259,4 @@ export class CommandWriter {
     this.#written += pad + bytes;
     return pad === 0 ? at : 0;
   }
-}
-
-/** A captured packet, with what became of it. */
-export interface CaptureEvent {
-  /** in: as it came in; out: as it leaves. */
-  readonly direction: 'in' | 'out';
-  readonly port: number;
-  /** Nanoseconds of the Unix epoch. */
-  readonly timeNs: bigint;
-  /** A copy, cut to captureBytesMax. */
-  readonly packet: Uint8Array;
-  readonly originalBytes: number;
-  /** Slot of the flow that decided; 0: none. */
-  readonly flow: number;
-  readonly verdict: 'forwarded' | 'upcall' | 'dropped' | 'answered';
-  readonly dropReason: number;
-  /** in: first output port; out: the port that it came in by. 0: none. */
-  readonly otherPort: number;
-}
-
-const verdictNames = ['forwarded', 'upcall', 'dropped', 'answered'] as const;
-
-/** Reads the events that wait on one worker, and gives their bytes back. */
-export function readEvents(
-  native: Pick<NativeDatapath, 'takeEvents' | 'freeEvents'>,
-  worker: number,
-  memory: WorkerMemory,
-): CaptureEvent[] {
-  const { header, words, bytes, capacity } = memory.events;
-  const waiting = native.takeEvents(worker);
-  const start = header[ringWord.consumed] ?? 0;
-  const events: CaptureEvent[] = [];
-  for (let passed = 0; passed < waiting; ) {
-    const base = ((start + passed) & (capacity - 1)) >>> 0;
-    const word = (offset: number) => words[(base + offset) / 4] ?? 0;
-    passed += word(eventRecord.recordBytes);
-    const kind = word(eventRecord.kind);
-    if (kind !== eventKind.CaptureRx && kind !== eventKind.CaptureTx) continue;
-    const content = base + eventRecord.size;
-    events.push({
-      direction: kind === eventKind.CaptureRx ? 'in' : 'out',
-      port: word(eventRecord.port),
-      timeNs: BigInt(word(eventRecord.timeNs)) | (BigInt(word(eventRecord.timeNs + 4)) << 32n),
-      packet: bytes.slice(content, content + word(eventRecord.packetBytes)),
-      originalBytes: word(eventRecord.originalBytes),
-      flow: word(eventRecord.flow),
-      verdict: verdictNames[word(eventRecord.verdict)] ?? verdictNames[captureVerdict.Forwarded],
-      dropReason: word(eventRecord.dropReason),
-      otherPort: word(eventRecord.otherPort),
-    });
-  }
-  native.freeEvents(worker, waiting);
-  return events;
 }

@@ -45,7 +45,7 @@ export function formatKey(words: Uint32Array, base = 0, options: KeyTextOptions 
   const parts: string[] = [];
   for (const entry of fields) {
     if (isZero(words, base, entry)) continue;
-    parts.push(`${entry.name}=${formatValue(entry, words, base, options)}`);
+    parts.push(`${entry.name}=${formatFieldValue(entry, words, base, options)}`);
   }
   return parts.join(',');
 }
@@ -61,14 +61,15 @@ export function formatMatch(
   const parts: string[] = [];
   for (const entry of fields) {
     if (isZero(mask, maskBase, entry)) continue;
-    const value = formatValue(entry, key, keyBase, options);
+    const value = formatFieldValue(entry, key, keyBase, options);
     const suffix = isOnes(mask, maskBase, entry) ? '' : `/${formatMask(entry, mask, maskBase)}`;
     parts.push(`${entry.name}=${value}${suffix}`);
   }
   return parts.length === 0 ? 'any' : parts.join(',');
 }
 
-function formatValue(
+/** Text of one field of the key at `base`. */
+export function formatFieldValue(
   entry: Field,
   words: Uint32Array,
   base: number,

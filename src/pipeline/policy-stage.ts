@@ -18,11 +18,14 @@
 //   rpl         a reply is judged as the packet that it answers would be: by the rules of the other
 //               direction, with the ports (or ICMP type) turned round
 //   new, est    judged by the rules of this direction; only `new` is committed
+//   kept        with est or rpl: what the rules deny passes, since the operator said so
 //   0           as new: tracking had not begun when the packet was read
 //
 // So every packet is judged by the rules of today, whenever its connection began, and a change of
-// the policy ends just those connections that it no longer allows; nothing of it is kept with the
-// connection. A stateless port does not look at ct_state, and replies need rules of their own.
+// the policy ends just those connections that it no longer allows: a TCP connection by a reset to
+// whoever speaks next, the others in silence. Nothing of the policy is kept with a connection but
+// that the operator may let it go on (`vtepctl apply --existing keep`). A stateless port does not
+// look at ct_state, and replies need rules of their own.
 // Fragments behind the first have neither ports nor state; service-table.ts says what they need.
 //
 // What a megaflow's mask then holds: EtherType, protocol, ip_frag, ct_state (stateful ports); of
@@ -33,8 +36,8 @@
 // IPv4 address; 0, 32, 48, 64, 128 of an IPv6 address. A range asks for at most two blocks a size.
 
 import { dropReason } from '../flow/drop-reasons.ts';
-import { ctState, ethType, fragLater, ipProto } from '../flow/key.ts';
-import type { IpFamily } from '../lib/addresses.ts';
+import { ctState, ethType, field, fragLater, getBytes, getNumber, ipProto } from '../flow/key.ts';
+import { formatIp, type IpFamily } from '../lib/addresses.ts';
 import { noClass } from './address-index.ts';
 import { builtIn, Match, makeRule } from './match.ts';
 import type { Direction } from './policy.ts';
@@ -50,7 +53,7 @@ const ethTypeMask = 0xffff0000;
 const protocolWord = 5;
 const protocolMask = 0xffff0000;
 const stateWord = 7;
-const stateMask = 0x1f0000;
+const stateMask = 0x5f0000;
 const stateShift = 16;
 const portsWord = 8;
 /** First words of source and destination address, by family. */
@@ -75,6 +78,7 @@ const arpRule = ruleOfAll('arp', 'ARP', []);
 const invalidRule = ruleOfAll('invalid', 'fits no connection', [
   { kind: 'drop', reason: dropReason.ConnectionInvalid },
 ]);
+const keptRule = ruleOfAll('kept', 'a connection that was to go on when rules changed', []);
 const relatedRule = ruleOfAll('related', 'an ICMP error about a connection', []);
 const receiversRule = ruleOfAll('receivers', 'each kind of receiver by itself', []);
 const newReceiversRule = ruleOfAll('receivers-new', 'each kind of receiver by itself', [
@@ -168,7 +172,14 @@ export class PolicyStage {
     if (rule === undefined && (state & ctState.inv) !== 0) rule = invalidRule;
     rule ??= this.#service(side, port, members)?.rule;
     this.#lookedAtPort(reply, port);
-    return rule ?? policy.fallback[reply ? opposite[this.#direction] : this.#direction];
+    rule ??= policy.fallback[reply ? opposite[this.#direction] : this.#direction];
+    return (state & ctState.est) !== 0 && denies(rule) ? this.#denied(rule, state) : rule;
+  }
+
+  /** A packet of a connection that began when it was allowed, and is not any more. */
+  #denied(rule: Rule, state: number): Rule {
+    if ((state & ctState.kept) !== 0) return keptRule;
+    return this.#protocol === ipProto.tcp ? resetOf(rule) : rule;
   }
 
   /** The rule of the first tier that has one; narrows the span. */
@@ -301,6 +312,58 @@ export class PolicyStage {
     this.#mask[portsWord] = this.#mask[portsWord]! | 0xffff;
     return swap16(this.#key[portsWord]! & 0xffff) === port;
   }
+}
+
+const resets = new WeakMap<Rule, Rule>();
+
+/** The rule as it meets established TCP: who speaks gets a reset, so that nobody waits in vain. */
+function resetOf(rule: Rule): Rule {
+  const last = rule.steps.at(-1);
+  if (last?.kind !== 'drop' || last.reason !== dropReason.AclDeny) return rule;
+  let reset = resets.get(rule);
+  if (reset === undefined) {
+    const text = `${rule.text ?? rule.id}; established TCP is reset`;
+    reset = { ...rule, text, steps: [{ kind: 'drop', reason: dropReason.AclReject }] };
+    resets.set(rule, reset);
+  }
+  return reset;
+}
+
+/** A packet as the rules of a firewall see it: for people, who ask why. */
+export interface JudgedPacket {
+  /** Of the rules that judge it; for a reply, the other one than the stage's. */
+  readonly direction: Direction;
+  readonly family: IpFamily;
+  readonly protocol: number;
+  /** Destination port, or ICMP type * 256 + code, of the packet or of what it answers. */
+  readonly port: number;
+  /** The other side. */
+  readonly address: Uint8Array;
+  readonly remote: string;
+}
+
+/** Undefined: not IP, so that no rule is about it. */
+export function judgedPacket(key: Uint32Array, stage: Direction): JudgedPacket | undefined {
+  const type = getNumber(key, 0, field.eth_type);
+  if (type !== ethType.ipv4 && type !== ethType.ipv6) return undefined;
+  const family: IpFamily = type === ethType.ipv4 ? 4 : 6;
+  const protocol = getNumber(key, 0, field.ip_proto);
+  const state = getNumber(key, 0, field.ct_state);
+  const reply = (state & (ctState.rpl | ctState.inv)) === ctState.rpl;
+  const [from, to] = family === 4 ? [field.ip_src, field.ip_dst] : [field.ipv6_src, field.ipv6_dst];
+  const address = getBytes(key, 0, stage === 'egress' ? to : from);
+  const [source, destination] = [field.tp_src, field.tp_dst].map((of) => getNumber(key, 0, of));
+  const icmp = protocol === (family === 4 ? ipProto.icmp : ipProto.icmpv6);
+  const asked = reply ? requestOf(family, source!) : source!;
+  const icmpPort = asked * 256 + (reply ? 0 : destination!);
+  return {
+    direction: reply ? opposite[stage] : stage,
+    family,
+    protocol,
+    port: icmp ? icmpPort : reply ? source! : destination!,
+    address,
+    remote: formatIp(address),
+  };
 }
 
 /** Prefix lengths that addresses are looked at by. */

@@ -6,6 +6,7 @@
 import { type ActionTextOptions, formatActions } from '../flow/actions.ts';
 import { dropReasonName, dropReasonTexts } from '../flow/drop-reasons.ts';
 import { formatMatch, type KeyTextOptions } from '../flow/key-text.ts';
+import { type NearestRule, nearestRule } from './nearest.ts';
 import type { Pipeline } from './pipeline.ts';
 import { formatLocation, register, registerNames } from './registers.ts';
 import { formatRuleMatch, type Rule, type Step } from './rule.ts';
@@ -35,6 +36,8 @@ export interface TraceText {
   /** Name of the drop reason and its help; empty: the packet is forwarded. */
   readonly drop: string;
   readonly dropHelp: string;
+  /** Of a dropped packet: the rule that came nearest to letting it pass; null: none did. */
+  readonly nearest: NearestRule | null;
   /** The source MAC would be learned. */
   readonly learn: boolean;
 }
@@ -48,8 +51,10 @@ export function traceKey(
 ): TraceText {
   const steps: TraceStep[] = [];
   const walk = new Translation();
+  let last: Stage | undefined;
   const trace: Trace = {
     stage(stage, rule, so) {
+      last = stage;
       steps.push({
         stage: stage.name,
         rule: rule?.id ?? '',
@@ -68,6 +73,7 @@ export function traceKey(
     actions: formatActions(walk.actions, 0, walk.actionCount, options),
     drop: dropped ? dropReasonName(walk.dropReason) : '',
     dropHelp: dropped ? (dropReasonTexts[walk.dropReason]?.help ?? '') : '',
+    nearest: (dropped && last && nearestRule(pipeline, walk.key, last, options)) || null,
     learn: walk.learn,
   };
 }

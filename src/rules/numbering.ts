@@ -114,6 +114,15 @@ export class Numbering {
     }
   }
 
+  /** Releases names that the snapshot did not have: what was compiled on paper only. */
+  forgetSince(snapshot: NumberSnapshot): void {
+    for (const kind of kinds) {
+      for (const name of [...this.names(kind)]) {
+        if (!Object.hasOwn(snapshot[kind], name)) this.release(kind, name);
+      }
+    }
+  }
+
   #space(kind: NumberKind): NumberSpace {
     return this.#spaces.get(kind)!;
   }

@@ -49,6 +49,8 @@ export interface AnswerParts {
   readonly learning: Learning;
   /** Milliseconds of CLOCK_MONOTONIC. */
   readonly nowMs: () => number;
+  /** A packet is dropped by a verdict that makes no flow. */
+  readonly onDrop?: (verdict: Translation, reason: number) => void;
   /** Something went wrong that an operator must see. */
   readonly log: (message: string, error: unknown) => void;
 }
@@ -160,6 +162,7 @@ export class Answerer {
     if (reason !== 0 || actionCount > inlineActionWordsMax) {
       this.counts.drops += 1;
       drop(words, at, reason !== 0 ? reason : tooLong);
+      this.#parts.onDrop?.(this.#verdict, reason !== 0 ? reason : tooLong);
       return;
     }
     this.counts.once += 1;

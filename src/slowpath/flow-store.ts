@@ -10,7 +10,7 @@
 // are free slots: two thirds of the table alone, two fifths beside another one. So a port that
 // scans leaves room to everybody else; what it asks beyond that is answered for each packet anew.
 //
-// Limits: all memory is allocated in the constructor, about 20 bytes a slot.
+// Limits: all memory is allocated in the constructor, about 24 bytes a slot.
 
 import { field, flowKeyWords } from '../flow/key.ts';
 import type { Translation } from '../pipeline/translate.ts';
@@ -26,6 +26,10 @@ const sharePerFree = 2;
 
 export class FlowStore {
   readonly memory: FlowMemory;
+  /** Of the document whose rules are in force: flows that are made or checked now follow it. */
+  revision = 0;
+  /** Told of flows that leave, while their slots still hold all. */
+  onLeave: ((slot: number) => void) | undefined;
   readonly #words: Uint32Array;
   /** unused, linked or leaving, by slot. */
   readonly #state: Uint8Array;
@@ -38,6 +42,8 @@ export class FlowStore {
   readonly #owned = new Int32Array(ownersMax);
   /** When the flow in hand is made, in words of 32 bits. */
   readonly #created = new Uint32Array(2);
+  /** Revision that each flow followed when it was made or checked last. */
+  readonly #revisions: Uint32Array;
   #freeCount = 0;
   #size = 0;
   #highest = 0;
@@ -48,6 +54,7 @@ export class FlowStore {
     this.#state = new Uint8Array(memory.count);
     this.#next = new Int32Array(memory.count);
     this.#free = new Int32Array(memory.count);
+    this.#revisions = new Uint32Array(memory.count);
     let heads = 16;
     while (heads < memory.count) heads *= 2;
     this.#heads = new Int32Array(heads);
@@ -95,6 +102,16 @@ export class FlowStore {
 
   setDecision(slot: number, decision: number): void {
     this.#words[slot * flowSlotWords + flowWord.decision] = decision;
+  }
+
+  /** The flow was held against the rules of today, and is right. */
+  confirm(slot: number): void {
+    this.#revisions[slot] = this.revision;
+  }
+
+  /** Of the document that the flow followed when it was made or checked last. */
+  revisionOf(slot: number): number {
+    return this.#revisions[slot]!;
   }
 
   createdMs(slot: number): number {
@@ -168,6 +185,7 @@ export class FlowStore {
     }
     Atomics.store(words, at + flowWord.state, flowLive);
     this.#link(slot, bucket, whose);
+    this.confirm(slot);
     return slot;
   }
 
@@ -200,6 +218,7 @@ export class FlowStore {
   /** Takes the flow out of find(); its slot stays in use until free(). */
   unlink(slot: number): void {
     if (this.#state[slot] !== linked) throw new Error(`flow ${slot} is not linked`);
+    this.onLeave?.(slot);
     const bucket = this.#bucketOf(slot);
     let before = 0;
     for (let other = this.#heads[bucket]!; other !== slot; other = this.#next[other]!) {

@@ -213,6 +213,7 @@ export class Revalidator {
     const lasting = verdict.cacheable && !verdict.learn;
     if (lasting && store.agrees(slot, verdict)) {
       this.counts.kept += 1;
+      store.confirm(slot);
       if (store.decision(slot) !== verdict.decision) store.setDecision(slot, verdict.decision);
       this.#learning?.touch(verdict.rules[stageIndex.learn], store.usedMs(slot));
       return;

@@ -8,6 +8,7 @@ import type { LearningNetwork } from '../pipeline/learned.ts';
 import type { Pipeline, RuleChanges } from '../pipeline/pipeline.ts';
 import { type AnswerCounts, Answerer } from './answer.ts';
 import type { DatapathPort } from './datapath-port.ts';
+import { DropLedger } from './drop-ledger.ts';
 import { FlowChanges } from './flow-changes.ts';
 import { FlowStore } from './flow-store.ts';
 import type { LatencyHistogram } from './latency.ts';
@@ -42,6 +43,7 @@ export class SlowPath {
   readonly pipeline: Pipeline;
   readonly flows: FlowStore;
   readonly learning: Learning;
+  readonly drops: DropLedger;
   readonly #datapath: DatapathPort;
   readonly #changes: FlowChanges;
   readonly #revalidator: Revalidator;
@@ -62,10 +64,20 @@ export class SlowPath {
     this.pipeline = pipeline;
     this.flows = store;
     this.learning = learning;
+    const drops = new DropLedger(pipeline, store);
+    store.onLeave = (slot) => drops.leave(slot);
+    this.drops = drops;
     this.#datapath = datapath;
     this.#changes = changes;
     this.#revalidator = revalidator;
-    this.#answerer = new Answerer({ pipeline, store, learning, nowMs, log });
+    this.#answerer = new Answerer({
+      pipeline,
+      store,
+      learning,
+      nowMs,
+      log,
+      onDrop: (verdict, reason) => drops.once(verdict, reason),
+    });
     this.#nowMs = nowMs;
   }
 
@@ -102,6 +114,7 @@ export class SlowPath {
 
   /** Changes rules; flows follow within the next ticks, and `behind` tells until when. */
   applyRules(changes: RuleChanges, learning: ReadonlyMap<number, LearningNetwork>): void {
+    this.drops.settle();
     const { everything, prefixes } = this.pipeline.apply(changes);
     this.learning.setNetworks(learning);
     if (everything || changes.added.length + changes.removed.length > 0) {

@@ -1,21 +1,18 @@
 // switch/capture.ts — packets as they came in and went out, with their verdicts, as pcapng.
 //
-// Workers copy the packets of the ports that somebody watches into their event rings; this drains
-// the rings into one hub and each reader's pieces of pcapng. Nobody watching costs nothing.
+// Workers copy the packets of the ports that somebody watches into their event rings, from where
+// they come here: into one hub and each reader's pieces of pcapng. Nobody watching costs nothing.
 
 import { lostPackets, PcapngWriter } from '../control/pcapng.ts';
 import type { CaptureRequest } from '../control/switch-api.ts';
-import { type RegionMemory, regionMemory } from '../datapath/memory.ts';
+import type { CaptureEvent } from '../datapath/events.ts';
 import type { NativeDatapath } from '../datapath/native.ts';
-import { type CaptureEvent, readEvents } from '../datapath/rings.ts';
 import { dropReasonName } from '../flow/drop-reasons.ts';
 import { EventHub } from './event-hub.ts';
 import type { Names } from './names.ts';
 
 /** Packets that wait for one reader at most: 8 MiB at full length. */
 const queueMax = 4096;
-/** Turns of one drain: then it is others' turn. */
-const drainRoundsMax = 8;
 /** Port number that stands for all. */
 const allPorts = 0;
 
@@ -29,7 +26,6 @@ export class Captures {
   /** Readers by port number. */
   readonly #watched = new Map<number, number>();
   #native: NativeDatapath | undefined;
-  #memory: RegionMemory | undefined;
 
   constructor(names: Names, application: string, host: string) {
     this.#names = names;
@@ -40,35 +36,12 @@ export class Captures {
   /** Another data path: the ports that are watched are watched there too. */
   attach(native: NativeDatapath | undefined): void {
     this.#native = native;
-    this.#memory = native === undefined ? undefined : regionMemory(native.memory);
     for (const port of this.#watched.keys()) native?.setCapture(port, true);
   }
 
-  /**
-   * Drains the event rings of all workers. A worker rings only when we had read everything before,
-   * so what came while we read must be looked for: nobody would tell of it any more.
-   */
-  drain(): void {
-    const native = this.#native;
-    if (native === undefined) return;
-    let more = false;
-    for (const [worker, memory] of (this.#memory?.workers ?? []).entries()) {
-      let rounds = 0;
-      let events = readEvents(native, worker, memory);
-      while (events.length > 0) {
-        for (const event of events) this.#hub.publish(event);
-        rounds += 1;
-        if (rounds === drainRoundsMax) break;
-        events = readEvents(native, worker, memory);
-      }
-      if (rounds === drainRoundsMax) more = true;
-    }
-    // Readers and upcalls have their turn between.
-    if (more) setImmediate(() => this.#drainAgain(native));
-  }
-
-  #drainAgain(native: NativeDatapath): void {
-    if (this.#native === native) this.drain();
+  /** A packet that a worker captured. */
+  take(event: CaptureEvent): void {
+    this.#hub.publish(event);
   }
 
   /**

@@ -8,14 +8,21 @@
 import { datapathPort } from '../datapath/adapter.ts';
 import type { NativeDatapath } from '../datapath/native.ts';
 import type { Config } from '../model/config.ts';
-import { Pipeline } from '../pipeline/pipeline.ts';
+import { Pipeline, type RuleChanges } from '../pipeline/pipeline.ts';
 import { type Compiled, nothingCompiled } from '../rules/compile.ts';
 import { diffCompiled } from '../rules/diff.ts';
+import { Audit } from '../slowpath/audit.ts';
 import type { Reconciled } from '../slowpath/reconcile.ts';
 import { SlowPath } from '../slowpath/slow-path.ts';
+import { isKept, pairEntries } from './connections.ts';
+import { EntryLister } from './entry-lister.ts';
 import { Installer, type UplinkNumber } from './installer.ts';
 
 const housekeepingMs = 1000;
+/** Places of the exact caches that each turn of housekeeping audits. */
+const auditPlaces = 256;
+/** A wrong entry is logged this seldom. */
+const auditLogMs = 60_000;
 /** Ports whose device is missing are tried at each turn of housekeeping, the others this seldom. */
 const portCheckTurns = 5;
 
@@ -34,6 +41,9 @@ export class Runtime {
   readonly native: NativeDatapath;
   readonly slowPath: SlowPath;
   readonly installer: Installer;
+  /** Asks the workers for exact entries; its owner hands it their events. */
+  readonly lister: EntryLister;
+  readonly audit: Audit;
   readonly datapathPid: number;
   /** What became of the flows that were found at the start; null: none was looked for. */
   reconciled: Reconciled | null = null;
@@ -43,6 +53,9 @@ export class Runtime {
   #answering = false;
   #settling: Promise<void> | undefined;
   #turn = 0;
+  /** Where the audit goes on. */
+  #audited = { worker: 0, place: 0 };
+  #auditLoggedMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(parts: RuntimeParts) {
@@ -55,6 +68,8 @@ export class Runtime {
       pipeline: new Pipeline(),
       log: parts.log,
     });
+    this.lister = new EntryLister(parts.native);
+    this.audit = new Audit(this.slowPath.pipeline, this.slowPath.flows);
     this.installer = new Installer(parts.native, parts.config, parts.uplinkNumber);
     this.#timer = setInterval(() => this.#guard(() => this.#housekeeping()), housekeepingMs);
   }
@@ -66,7 +81,8 @@ export class Runtime {
   }
 
   /** Fills the data path for the first time and takes over the flows that it has. */
-  async take(compiled: Compiled): Promise<void> {
+  async take(compiled: Compiled, revision: number): Promise<void> {
+    this.slowPath.flows.revision = revision;
     this.installer.put(compiled.objects);
     const { rules } = diffCompiled(nothingCompiled, compiled);
     this.slowPath.applyRules(rules, compiled.learning);
@@ -77,8 +93,9 @@ export class Runtime {
   }
 
   /** Changes what is installed; resolves when every flow follows the new rules. */
-  async change(compiled: Compiled): Promise<void> {
+  async change(compiled: Compiled, revision: number): Promise<void> {
     const changes = diffCompiled(this.#installed, compiled);
+    this.slowPath.flows.revision = revision;
     if (changes.empty) return;
     this.installer.put(compiled.objects);
     this.slowPath.applyRules(changes.rules, compiled.learning);
@@ -87,11 +104,26 @@ export class Runtime {
     this.installer.remove();
   }
 
+  /** Connections that go on although rules deny them do so no more. */
+  async unmark(): Promise<void> {
+    const kept = pairEntries(await this.lister.list()).filter(([first]) => isKept(first));
+    const marks = kept.map(([{ connection, connectionGeneration: generation }]) => {
+      return { connection, generation, bits: 0, ms: 0 };
+    });
+    await this.lister.mark(marks);
+  }
+
+  /** What change() would do to the rules. */
+  rulesTo(compiled: Compiled): RuleChanges {
+    return diffCompiled(this.#installed, compiled).rules;
+  }
+
   /** Stops answering and detaches; the data path goes on. May be called twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#timer);
+    this.lister.close();
     this.native.close();
   }
 
@@ -133,9 +165,25 @@ export class Runtime {
   #housekeeping(): void {
     if (this.#closed) return;
     this.#turn += 1;
+    this.#parts.onEvents();
     if (this.#settling === undefined) this.slowPath.tick();
+    this.#auditSome().catch(() => undefined); // The data path has gone; that is told elsewhere.
     if (this.installer.waiting.length === 0 && this.#turn % portCheckTurns !== 0) return;
     if (this.installer.putPorts()) this.#parts.onPorts();
+  }
+
+  /** Judges the next few exact entries, unless flows are on their way to other rules. */
+  async #auditSome(): Promise<void> {
+    const { worker, place } = this.#audited;
+    const { found, next } = await this.lister.some(worker, place, auditPlaces);
+    const nextWorker = next === 0 ? (worker + 1) % this.native.workerCount : worker;
+    this.#audited = { worker: nextWorker, place: next };
+    if (this.#closed || this.slowPath.behind) return;
+    const mismatches = this.audit.judge(found);
+    const now = performance.now();
+    if (mismatches.length === 0 || now - this.#auditLoggedMs < auditLogMs) return;
+    this.#auditLoggedMs = now;
+    this.#parts.log('the self-audit found a wrong entry', new Error(this.audit.counts.last));
   }
 
   /** The data path may die in the middle of any call; that is told by its own event. */

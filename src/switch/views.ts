@@ -3,12 +3,20 @@
 // Reads shared memory, never writes. The rules behind a flow are not stored: its key is translated
 // again, so they are those of today.
 
-import type { DropView, FlowView, PortCounters, TopView } from '../control/switch-api.ts';
+import type {
+  DropRule,
+  DropView,
+  FlowView,
+  PortCounters,
+  RecentPacket,
+  TopView,
+} from '../control/switch-api.ts';
 import type { DatapathCounters } from '../datapath/counters.ts';
 import { formatActions } from '../flow/actions.ts';
 import { dropReasonTexts } from '../flow/drop-reasons.ts';
 import { formatMatch } from '../flow/key-text.ts';
 import { Translation, translate } from '../pipeline/translate.ts';
+import { type DropCount, type DropSample, fromTunnel } from '../slowpath/drop-ledger.ts';
 import { monotonicMs } from '../slowpath/slow-path.ts';
 import type { Names } from './names.ts';
 import type { Runtime } from './runtime.ts';
@@ -41,15 +49,39 @@ export function flowViews(runtime: Runtime, names: Names, counters: DatapathCoun
   return views;
 }
 
-export function dropViews(names: Names, counters: DatapathCounters): DropView[] {
+export function dropViews(runtime: Runtime, names: Names, counters: DatapathCounters): DropView[] {
+  const byReason = new Map<number, DropCount[]>();
+  for (const one of runtime.slowPath.drops.counts()) {
+    const others = byReason.get(one.reason);
+    if (others === undefined) byReason.set(one.reason, [one]);
+    else others.push(one);
+  }
   return dropReasonTexts.flatMap(({ name, help }, reason) => {
     if (reason === 0) return [];
     const ports = counters
       .dropsOf(reason)
       .map(({ port, packets }) => ({ port: portLabel(names, port), packets }));
     const packets = ports.reduce((sum, one) => sum + one.packets, 0);
-    return [{ reason: name, help, packets, ports }];
+    const rules = (byReason.get(reason) ?? []).map((one) => dropRule(one, names));
+    rules.sort((one, other) => (other.packets ?? 0) - (one.packets ?? 0));
+    return [{ reason: name, help, packets, ports, rules }];
   });
+}
+
+function dropRule(count: DropCount, names: Names): DropRule {
+  const { port, rule, origin, path, packets, recent } = count;
+  return {
+    port: portLabel(names, port),
+    rule,
+    origin,
+    path,
+    packets: rule === '' ? null : packets,
+    recent: recent === undefined ? null : recentPacket(recent),
+  };
+}
+
+function recentPacket({ timeMs, packet, originalBytes }: DropSample): RecentPacket {
+  return { timeMs, bytes: Buffer.from(packet).toString('base64'), originalBytes };
 }
 
 export function topView(runtime: Runtime, names: Names, counters: DatapathCounters): TopView {
@@ -83,5 +115,6 @@ export function topView(runtime: Runtime, names: Names, counters: DatapathCounte
 }
 
 function portLabel(names: Names, port: number): string {
+  if (port === fromTunnel) return 'uplink';
   return port === 0 ? noPort : (names.portName(port) ?? `${port}`);
 }

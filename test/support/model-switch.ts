@@ -4,9 +4,12 @@
 // every device is a memory port, next hops are given by hand, workers breathe when a test says so,
 // and the clock of the slow path can be moved. send() returns when nothing is left to do.
 
+import type { WhyPacket } from '../../src/control/switch-api.ts';
 import { datapathPort } from '../../src/datapath/adapter.ts';
 import { loadAddon } from '../../src/datapath/addon.ts';
 import { DatapathCounters } from '../../src/datapath/counters.ts';
+import type { DatapathEvent, EntryEvent } from '../../src/datapath/events.ts';
+import { commandKind } from '../../src/datapath/layout.ts';
 import type {
   LocalDatapath,
   NativeDatapath,
@@ -26,9 +29,14 @@ import { Pipeline } from '../../src/pipeline/pipeline.ts';
 import { type Compiled, compile, nothingCompiled } from '../../src/rules/compile.ts';
 import { diffCompiled } from '../../src/rules/diff.ts';
 import { Numbering } from '../../src/rules/numbering.ts';
+import { Audit, type Mismatch } from '../../src/slowpath/audit.ts';
 import { monotonicMs, SlowPath } from '../../src/slowpath/slow-path.ts';
+import { EntryLister } from '../../src/switch/entry-lister.ts';
+import { EventPump } from '../../src/switch/event-pump.ts';
+import { explain } from '../../src/switch/explain.ts';
 import { Installer } from '../../src/switch/installer.ts';
 import { namesOf } from '../../src/switch/names.ts';
+import { type ChangedConnection, changedConnections } from '../../src/switch/policy-change.ts';
 
 export const uplink = 'uplink';
 /** Where tunnels leave unless a test says otherwise. */
@@ -101,11 +109,16 @@ export class ModelSwitch {
   readonly slowPath: SlowPath;
   readonly numbering = new Numbering();
   readonly counters: DatapathCounters;
+  readonly lister: EntryLister;
+  readonly audit: Audit;
+  /** Entries that have gone, after lister.reportEnds(true). */
+  readonly ended: EntryEvent[] = [];
   /** What the slow path would have logged. */
   readonly logged: string[] = [];
   readonly #options: ModelOptions;
   readonly #installer: Installer;
   readonly #names: ReturnType<typeof namesOf>;
+  readonly #pump: EventPump;
   #compiled: Compiled = nothingCompiled;
   #aheadMs = 0;
   #closed = false;
@@ -137,7 +150,63 @@ export class ModelSwitch {
       nowMs: () => monotonicMs() + this.#aheadMs,
       log: (message, error) => this.logged.push(`${message}: ${(error as Error).message}`),
     });
+    this.lister = new EntryLister(this.datapath);
+    this.audit = new Audit(this.slowPath.pipeline, this.slowPath.flows);
+    this.#pump = new EventPump((event) => this.#take(event));
+    this.#pump.attach(this.datapath);
     this.apply(document);
+  }
+
+  #take(event: DatapathEvent): void {
+    if (event.kind === 'drop') this.slowPath.drops.take(event);
+    else if (event.kind === 'ended') this.ended.push(event);
+    else if (event.kind !== 'capture') this.lister.take(event);
+  }
+
+  /** The answer to what asks the workers: they work until it is there. */
+  async answerTo<Answer>(asked: Promise<Answer>): Promise<Answer> {
+    let done = false;
+    const end = () => {
+      done = true;
+    };
+    asked.then(end, end);
+    while (!done) {
+      this.settle();
+      this.#pump.drain();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return asked;
+  }
+
+  /** What `vtepctl why` would say. */
+  why(about: string): Promise<WhyPacket[]> {
+    this.#pump.drain();
+    const { slowPath, lister } = this;
+    const parts = { slowPath, lister, names: this.#names, revision: 1, macsOf: () => [] };
+    return this.answerTo(explain(parts, about));
+  }
+
+  /** Makes the worker forget all exact entries. */
+  flushExact(): void {
+    const [worker] = datapathPort(this.datapath).workers;
+    worker!.putCommand(commandKind.FlushExact, 0, 0);
+    worker!.giveCommands();
+    this.settle();
+  }
+
+  /** Holds all exact entries against the rules. */
+  async auditAll(): Promise<Mismatch[]> {
+    return this.audit.judge(await this.answerTo(this.lister.list()));
+  }
+
+  /** The live connections that a document would change. */
+  changedBy(document: string): Promise<ChangedConnection[]> {
+    this.#pump.drain();
+    const { slowPath, lister, host, numbering } = this;
+    const options = { host, numbering, uplinkDevice: uplink };
+    const compiled = compile(parseDocument(document, 'test.yaml'), options, this.#compiled);
+    const changes = diffCompiled(this.#compiled, compiled).rules;
+    return this.answerTo(changedConnections({ slowPath, lister, names: this.#names, changes }));
   }
 
   get host(): string {

@@ -204,8 +204,9 @@ describe('a change of the policy', () => {
     one.fate('c2', udp(2, 1, [53, 5000]));
     const before = one.slowPath.counts;
     one.apply(tiers({ app: without }));
-    expect(one.fate('c1', tcp(1, 2, out, 'A'))).toBe('acl_deny');
-    expect(one.fate('c2', tcp(2, 1, back, 'A'))).toBe('acl_deny');
+    // Whoever speaks is told by a reset.
+    expect(one.fate('c1', tcp(1, 2, out, 'A'))).toBe('c1 acl_reject');
+    expect(one.fate('c2', tcp(2, 1, back, 'A'))).toBe('c2 acl_reject');
     expect(asks()).toBe('c2');
     expect(one.fate('c2', udp(2, 1, [53, 5000]))).toBe('c1');
     // The flows of UDP are still the same ones.
@@ -225,7 +226,7 @@ describe('a change of the policy', () => {
     expect(one.fate('c2', tcp(2, 3, back, 'SA'))).toBe('c3');
     expect(one.fate('c1', tcp(1, 3, [40_000, 22], 'S'))).toBe('acl_deny');
     one.apply(tiers());
-    expect(one.fate('c3', tcp(3, 2, out, 'A'))).toBe('acl_deny');
+    expect(one.fate('c3', tcp(3, 2, out, 'A'))).toBe('c3 acl_reject');
     expect(one.fate('c1', tcp(1, 3, [40_000, 22], 'S'))).toBe('c3');
   });
 

@@ -80,6 +80,7 @@ async function argumentValues(
 ): Promise<readonly string[]> {
   const [first] = position;
   if (verb === 'completion' && first === undefined) return shells;
+  if (verb === 'why') return whyWords(context, position);
   if (verb === 'capture' && first === undefined) return ['uplink', ...(await portNames(context))];
   if (verb !== 'get') return [];
   if (first === undefined) return pluralWords;
@@ -89,6 +90,11 @@ async function argumentValues(
     (objects) => objects.map(({ name }) => name),
     () => [],
   );
+}
+
+async function whyWords(context: Context, [first, second]: readonly string[]) {
+  if (first === undefined) return ['last-drop', 'tcp', 'udp', 'icmp', 'icmpv6', 'sctp'];
+  return first === 'last-drop' && second === undefined ? portNames(context) : [];
 }
 
 function portNames({ client }: Context): Promise<readonly string[]> {

@@ -35,7 +35,8 @@ export const verb: Verb = {
   },
 };
 
-async function renderTrace(io: Io, result: TraceResult): Promise<string> {
+/** A packet, its way stage by stage, and how that ends. */
+export async function renderTrace(io: Io, result: TraceResult): Promise<string> {
   const { drop, dropHelp } = result;
   const verdict =
     drop === '' ? paint(io, 'green', 'forwarded') : `${paint(io, 'red', drop)}: ${dropHelp}`;
@@ -46,11 +47,19 @@ async function renderTrace(io: Io, result: TraceResult): Promise<string> {
       ['actions', result.actions || 'none'],
       [drop === '' ? 'verdict' : 'dropped', verdict],
       ['decided', deciderOf(result)],
+      ...nearestFact(result),
     ],
     width,
   );
   const packet = width === undefined ? result.key : fold(result.key, width).join('\n');
   return `${packet}\n\n${await stages(io, result, width)}\n${end}`;
+}
+
+/** What would have had to be different. */
+function nearestFact({ nearest }: TraceResult): [string, string][] {
+  if (nearest === null) return [];
+  const { rule, origin, path, differs } = nearest;
+  return [['nearest', `${rule} (${path === '' ? origin : path}): ${differs.join('; ')}`]];
 }
 
 /** The rule that had the last word: what it is, where it stands, since when that is in force. */
@@ -63,7 +72,10 @@ function deciderOf({ steps, revision }: TraceResult): string {
 
 /** One line per stage for programs; in a terminal the rule stands above what it did. */
 function stages(io: Io, { steps }: TraceResult, width: number | undefined): Promise<string> {
-  const named = steps.map((step) => ({ ...step, stage: paint(io, 'cyan', step.stage) }));
+  const named = steps.map((step) => {
+    const origin = step.path === '' ? step.origin : step.path;
+    return { ...step, origin, stage: paint(io, 'cyan', step.stage) };
+  });
   if (width !== undefined) {
     const columns = [{ head: 'STAGE' }, { head: 'FROM' }, { head: 'RULE, AND WHAT IT DID' }];
     const rows = named.map(({ stage, rule, origin, detail }) => {

@@ -6,11 +6,13 @@ import { type ObjectChange, renderDiff } from '../../model/diff.ts';
 import type { DataRoute } from '../route.ts';
 import {
   applyAnswerSchema,
+  applyQuerySchema,
   diffAnswerSchema,
   documentAnswerSchema,
   fileQuerySchema,
   jsonType,
 } from '../schemas.ts';
+import type { ApplyOptions } from '../switch-api.ts';
 
 const body = { type: 'application/yaml', description: 'A document, as YAML or JSON.' };
 const fileDefault = 'document';
@@ -37,19 +39,22 @@ export const documentRoutes: readonly DataRoute[] = [
     path: '/v1/document',
     name: 'applyDocument',
     description: 'Puts a document in force: wholly or, when anything is wrong with it, not at all.',
-    query: fileQuerySchema,
+    query: applyQuerySchema,
     body,
     answer: { type: jsonType, description: 'What changed.', schema: applyAnswerSchema },
-    answerTo: async (api, asked) => withText(await api.apply(asked.body, fileOf(asked.query))),
+    answerTo: async (api, asked) => {
+      const { file: _file, ...options } = asked.query as ApplyOptions & { file?: string };
+      return withText(await api.apply(asked.body, fileOf(asked.query), options));
+    },
   },
   {
     method: 'POST',
     path: '/v1/diff',
     name: 'diffDocument',
-    description: 'What applying a document would change; changes nothing.',
+    description: 'What applying a document would change, live connections too; changes nothing.',
     query: fileQuerySchema,
     body,
     answer: { type: jsonType, description: 'What would change.', schema: diffAnswerSchema },
-    answerTo: (api, asked) => withText({ changes: api.diff(asked.body, fileOf(asked.query)) }),
+    answerTo: async (api, asked) => withText(await api.diff(asked.body, fileOf(asked.query))),
   },
 ];

@@ -97,7 +97,8 @@ function dropFamily(drops: readonly DropView[]): Family {
   return { name: 'drops_total', help: 'Packets dropped, by reason.', type: 'counter', samples };
 }
 
-function statusFamilies({ counts, datapath, host, version, startedMs }: SwitchStatus): Family[] {
+function statusFamilies(status: SwitchStatus): Family[] {
+  const { counts, datapath, host, version, startedMs, audit } = status;
   const recovery = datapath.lastRecoveryMs;
   return [
     {
@@ -118,6 +119,8 @@ function statusFamilies({ counts, datapath, host, version, startedMs }: SwitchSt
     gauge('rules', 'Rules of the pipeline.', counts.rules),
     gauge('flows', 'Megaflows in the datapath.', counts.flows),
     gauge('learned_addresses', 'Addresses learned.', counts.learned),
+    counter('audited_entries_total', 'Live entries held against the rules.', audit.audited),
+    counter('audit_mismatches_total', 'Entries that were wrong: bugs.', audit.mismatches),
   ];
 }
 

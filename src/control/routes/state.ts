@@ -9,6 +9,7 @@ import type { DocumentKind } from '../../model/document.ts';
 import { findKind, pluralWords } from '../kinds.ts';
 import type { DataRoute } from '../route.ts';
 import {
+  connectionSchema,
   dropSchema,
   flowSchema,
   jsonType,
@@ -17,6 +18,8 @@ import {
   topSchema,
   traceRequestSchema,
   traceSchema,
+  whyRequestSchema,
+  whySchema,
 } from '../schemas.ts';
 
 const kindParameter = `One of ${pluralWords.join(', ')}; singular and short words are taken too.`;
@@ -30,16 +33,17 @@ function kindOf(word = ''): DocumentKind {
   });
 }
 
-function traceKey(body: string): string {
+/** The body as the schema wants it. */
+function bodyAs<Body>(schema: z.ZodType<Body>, body: string, example: string): Body {
   let request: unknown;
   try {
     request = JSON.parse(body);
   } catch (error) {
     throw new SwitchError('ERR_ARGUMENT_INVALID', 'the body is not JSON', { cause: error });
   }
-  const parsed = traceRequestSchema.safeParse(request);
-  if (parsed.success) return parsed.data.key;
-  throw new SwitchError('ERR_ARGUMENT_INVALID', 'the body is not {"key": "in_port=...,..."}');
+  const parsed = schema.safeParse(request);
+  if (parsed.success) return parsed.data;
+  throw new SwitchError('ERR_ARGUMENT_INVALID', `the body is not ${example}`);
 }
 
 export const stateRoutes: readonly DataRoute[] = [
@@ -88,13 +92,34 @@ export const stateRoutes: readonly DataRoute[] = [
     description: 'Takes a packet through the pipeline on paper: stages, rules, verdict.',
     body: { type: jsonType, description: 'The packet.', schema: traceRequestSchema },
     answer: { type: jsonType, description: 'The way of the packet.', schema: traceSchema },
-    answerTo: (api, { body }) => api.trace({ key: traceKey(body) }),
+    answerTo: (api, { body }) =>
+      api.trace(bodyAs(traceRequestSchema, body, '{"key": "in_port=...,..."}')),
+  },
+  {
+    method: 'POST',
+    path: '/v1/why',
+    name: 'explainPackets',
+    description: 'Why real packets fare as they do: stages, rules, revision, what was near.',
+    body: { type: jsonType, description: 'Which packets.', schema: whyRequestSchema },
+    answer: { type: jsonType, description: 'What is known of them.', schema: whySchema },
+    answerTo: (api, { body }) =>
+      api.why(bodyAs(whyRequestSchema, body, '{"about": "last-drop PORT"}')),
+  },
+  {
+    method: 'GET',
+    path: '/v1/connections',
+    name: 'listConnections',
+    description: 'The live connections of the exact caches.',
+    answer: { type: jsonType, description: 'Connections.', schema: z.array(connectionSchema) },
+    answerTo: (api) => api.connections(),
   },
   {
     method: 'GET',
     path: '/v1/drops',
     name: 'listDrops',
-    description: 'Why packets ended: every reason with its count, also those that never happened.',
+    description:
+      'Why packets ended: every reason with its count by port and rule, and a recent packet; ' +
+      'also those that never happened.',
     answer: { type: jsonType, description: 'Drop reasons.', schema: z.array(dropSchema) },
     answerTo: (api) => api.drops(),
   },

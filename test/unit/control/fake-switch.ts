@@ -74,6 +74,8 @@ export class FakeSwitch implements api.SwitchApi {
   captures: api.CaptureRequest[] = [];
   traced: string[] = [];
   files: string[] = [];
+  options: api.ApplyOptions[] = [];
+  asked: string[] = [];
   warnings: string[] = [];
   capturePieces: AsyncIterable<Uint8Array> = twoPackets();
   /** Thrown by the next call of status(). */
@@ -104,6 +106,7 @@ export class FakeSwitch implements api.SwitchApi {
         reconciled: { kept: 3, replaced: 1, removed: 0, expired: 2 },
       },
       counts: { ports: 2, tunnels: 1, networks: 1, rules: 12, flows: 3, learned: 0 },
+      audit: { audited: 1200, mismatches: 0 },
       warnings: this.warnings,
     };
   }
@@ -113,8 +116,13 @@ export class FakeSwitch implements api.SwitchApi {
     return { revision: this.revision, hash: revisionOf(document), document };
   }
 
-  async apply(text: string, file: string): Promise<api.ApplyResult> {
+  async apply(
+    text: string,
+    file: string,
+    options: api.ApplyOptions = {},
+  ): Promise<api.ApplyResult> {
     this.files.push(file);
+    this.options.push(options);
     const document = parseDocument(text, file);
     const changes = diffDocuments(this.documentInForce, document);
     this.documentInForce = document;
@@ -128,12 +136,15 @@ export class FakeSwitch implements api.SwitchApi {
       changes,
       notInForce: notInForce as api.ApplyResult['notInForce'],
       tookMs: 12.5,
+      kept: options.existing === 'keep' ? 1 : 0,
     };
   }
 
-  diff(text: string, file: string) {
+  async diff(text: string, file: string): Promise<api.DiffResult> {
     this.files.push(file);
-    return diffDocuments(this.documentInForce, parseDocument(text, file));
+    const changes = diffDocuments(this.documentInForce, parseDocument(text, file));
+    const connections = changes.length === 0 ? [] : [connectionChange];
+    return { changes, connections, connectionCount: connections.length };
   }
 
   objects(kind: DocumentKind, name?: string): readonly api.ObjectStatus[] {
@@ -181,7 +192,45 @@ export class FakeSwitch implements api.SwitchApi {
       actions: isDropped ? 'drop(unknown_mac)' : 'push_tunnel(h2)',
       drop: isDropped ? 'unknown_mac' : '',
       dropHelp: isDropped ? 'no port of the network has the destination MAC' : '',
+      nearest: isDropped
+        ? {
+            ...{ rule: 'mac c2', origin: 'port c2', path: 'ports[c2].mac', match: 'eth_dst=...' },
+            differs: ['eth_dst is ff:ff:ff:ff:ff:ff, not 02:00:00:00:01:02'],
+          }
+        : null,
     };
+  }
+
+  async why({ about }: api.WhyRequest): Promise<api.WhyResult> {
+    this.asked.push(about);
+    if (about === '99') throw new SwitchError('ERR_NOT_FOUND', 'there is no flow 99');
+    const isDropped = about.startsWith('last-drop');
+    const key = isDropped ? 'in_port=c1,eth_dst=ff:ff:ff:ff:ff:ff' : 'in_port=c1';
+    const trace = this.trace({ key });
+    const packet: api.WhyPacket = {
+      source: isDropped ? 'drop' : 'connection',
+      packets: 1200,
+      bytes: 120_000,
+      ageSeconds: isDropped ? null : 60,
+      idleSeconds: 0.5,
+      state: isDropped ? '' : 'established',
+      flow: 2,
+      decidedRevision: 3,
+      decidedBy: 'mac c2',
+      origin: 'port c2',
+      path: 'ports[c2].mac',
+      drop: trace.drop,
+      dropHelp: trace.dropHelp,
+      timeMs: isDropped ? startedMs : null,
+      packet: isDropped ? udpFrame.toString('base64') : '',
+      trace,
+      agrees: true,
+    };
+    return { about, revision: 4, packets: [packet] };
+  }
+
+  async connections(): Promise<readonly api.ConnectionView[]> {
+    return [connection];
   }
 
   drops(): readonly api.DropView[] {
@@ -189,9 +238,15 @@ export class FakeSwitch implements api.SwitchApi {
       { port: 'c1', packets: 7 },
       { port: '(none)', packets: 5 },
     ];
+    const recent = {
+      timeMs: startedMs,
+      bytes: udpFrame.toString('base64'),
+      originalBytes: udpFrame.length,
+    };
+    const rule = { port: 'c1', rule: 'l2/miss', origin: '', path: '', packets: 7, recent };
     return [
-      { reason: 'unknown_mac', help: 'no port has the MAC', packets: 12, ports },
-      { reason: 'too_short', help: 'the frame is too short', packets: 0, ports: [] },
+      { reason: 'unknown_mac', help: 'no port has the MAC', packets: 12, ports, rules: [rule] },
+      { reason: 'too_short', help: 'the frame is too short', packets: 0, ports: [], rules: [] },
     ];
   }
 
@@ -233,6 +288,32 @@ export class FakeSwitch implements api.SwitchApi {
     return this.events;
   }
 }
+
+const connection: api.ConnectionView = {
+  protocol: 'tcp',
+  source: '10.0.0.1:40000',
+  destination: '10.0.0.2:80',
+  port: 'c1',
+  state: 'established',
+  kept: true,
+  packets: 1200,
+  bytes: 120_000,
+  replyPackets: 900,
+  replyBytes: 1_350_000,
+  ageSeconds: 65,
+  idleSeconds: 0.5,
+  flows: [2, 3],
+};
+
+const connectionChange: api.ConnectionChange = {
+  change: 'cut',
+  connection,
+  rule: 'c2/deny',
+  origin: 'port c2',
+  path: 'ports[c2].securityGroups',
+  drop: 'acl_reject',
+  canStay: true,
+};
 
 function flow(id: number, match: string, packets: number, idle: number | null): api.FlowView {
   return {

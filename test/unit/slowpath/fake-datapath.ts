@@ -216,11 +216,16 @@ export class FakeFlowMemory implements FlowMemory {
   readonly slots: Uint32Array;
   readonly count: number;
   readonly used: Float64Array;
+  readonly carriedBy = new Map<number, { packets: number; bytes: number }>();
 
   constructor(count: number) {
     this.count = count;
     this.slots = new Uint32Array(count * flowSlotWords);
     this.used = new Float64Array(count);
+  }
+
+  carried(slot: number): { packets: number; bytes: number } {
+    return this.carriedBy.get(slot) ?? { packets: 0, bytes: 0 };
   }
 
   usedMs(slot: number): number {

@@ -5,6 +5,7 @@ import { type CapturedPacket, PcapngReader } from '../../../src/control/pcapng.t
 import { captureVerdict } from '../../../src/datapath/layout.ts';
 import { dropReason } from '../../../src/flow/drop-reasons.ts';
 import { Captures } from '../../../src/switch/capture.ts';
+import { EventPump } from '../../../src/switch/event-pump.ts';
 import type { Names } from '../../../src/switch/names.ts';
 import { FakeNative } from './fake-native.ts';
 
@@ -21,11 +22,16 @@ const names: Names = {
 
 let native: FakeNative;
 let captures: Captures;
+let pump: EventPump;
 
 beforeEach(() => {
   native = new FakeNative();
   captures = new Captures(names, 'vtepd test', 'h1');
   captures.attach(native);
+  pump = new EventPump((event) => {
+    if (event.kind === 'capture') captures.take(event);
+  });
+  pump.attach(native);
 });
 
 /** Packets and losses of a whole capture. */
@@ -48,7 +54,7 @@ describe('a capture', () => {
     native.captured({ port: 1, packet: frame(3), out: true, otherPort: 3 });
     const verdict = captureVerdict.Dropped;
     native.captured({ port: 1, packet: frame(4), verdict, dropReason: dropReason.SpoofedIp });
-    captures.drain();
+    pump.drain();
     const packets = await all(capture);
     expect(packets.map(({ bytes }) => bytes[0])).toEqual([1, 3, 4]);
     expect(packets.map(({ interfaceName }) => interfaceName)).toEqual(['c1', 'c1', 'c1']);
@@ -62,7 +68,7 @@ describe('a capture', () => {
   it('of all ports has those that nobody can name', async () => {
     const capture = captures.read([], { count: 1 });
     native.captured({ port: 9, packet: frame(1), verdict: captureVerdict.Upcall });
-    captures.drain();
+    pump.drain();
     const [packet] = await all(capture);
     expect(packet).toMatchObject({ interfaceName: 'port 9', comment: 'rx: upcall' });
   });
@@ -70,7 +76,7 @@ describe('a capture', () => {
   it('gives the bytes of what it read back to the ring', () => {
     native.captured({ port: 1, packet: frame(1) });
     expect(native.takeEvents()).toBeGreaterThan(0);
-    captures.drain();
+    pump.drain();
     expect(native.takeEvents()).toBe(0);
   });
 
@@ -86,7 +92,7 @@ describe('a capture', () => {
       free(worker, bytes);
     };
     native.captured({ port: 1, packet: frame(1) });
-    captures.drain();
+    pump.drain();
     expect(await all(capture)).toHaveLength(late + 1);
     expect(native.takeEvents()).toBe(0);
   });
@@ -95,7 +101,7 @@ describe('a capture', () => {
     const capture = captures.read([], { count: 4096 });
     for (let index = 0; index < 5000; index += 1) {
       native.captured({ port: 1, packet: frame(1) });
-      captures.drain();
+      pump.drain();
     }
     const reader = new PcapngReader();
     let lost = 0;
@@ -128,7 +134,7 @@ describe('ports are watched', () => {
   it('until the count is reached', async () => {
     const capture = captures.read([1], { count: 1 });
     native.captured({ port: 1, packet: frame(1) });
-    captures.drain();
+    pump.drain();
     await all(capture);
     expect(native.take()).toEqual(['setCapture 1 on', 'setCapture 1 off']);
   });
@@ -159,7 +165,7 @@ describe('ports are watched', () => {
   it('on the next data path too, and nowhere while there is none', async () => {
     const capture = captures.read([1], {})[Symbol.asyncIterator]();
     captures.attach(undefined);
-    captures.drain();
+    pump.drain();
     const next = new FakeNative();
     captures.attach(next);
     expect(next.take()).toEqual(['setCapture 1 on']);

@@ -53,7 +53,7 @@ afterEach(() => {
 
 describe('a runtime', () => {
   it('fills the data path, takes over its flows, and knows its process', async () => {
-    await runtime.take(compiled(numbering, 'a', 'b'));
+    await runtime.take(compiled(numbering, 'a', 'b'), 1);
     expect(native.listPorts().map(({ name }) => name)).toEqual(['u1', 'a', 'b']);
     expect(native.listTunnels()).toMatchObject([{ remote: '172.31.1.2' }]);
     expect(runtime.reconciled).toEqual({ kept: 0, replaced: 0, removed: 0, expired: 0 });
@@ -61,42 +61,42 @@ describe('a runtime', () => {
   });
 
   it('adds before it removes, and touches nothing when nothing changed', async () => {
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     native.take();
-    await runtime.change(compiled(numbering, 'b'));
+    await runtime.change(compiled(numbering, 'b'), 1);
     const calls = native.take();
     const [added, removed] = ['addPort', 'removePort'].map((name) =>
       calls.findIndex((call) => call.startsWith(name)),
     );
     expect(added).toBeGreaterThanOrEqual(0);
     expect(removed).toBeGreaterThan(added ?? 0);
-    await runtime.change(compiled(numbering, 'b'));
+    await runtime.change(compiled(numbering, 'b'), 1);
     expect(native.take()).toEqual([]);
   });
 
   it('tries ports that wait once a second, and tells when one has come', async () => {
     native.missing.set('a', 'ERR_DEVICE_NOT_FOUND');
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     expect(runtime.installer.waiting).toMatchObject([{ device: 'a' }]);
     vi.advanceTimersByTime(3000);
-    expect(told).toEqual([]);
+    expect(told.filter((what) => what !== 'events')).toEqual([]);
     native.missing.clear();
     vi.advanceTimersByTime(1000);
-    expect(told).toEqual(['ports']);
+    expect(told.filter((what) => what !== 'events')).toEqual(['ports']);
     expect(runtime.installer.waiting).toEqual([]);
   });
 
   it('notices within seconds that a device went and came back', async () => {
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     const number = numbering.find('devices', 'a') ?? 0;
     native.vanish(number);
     vi.advanceTimersByTime(5000);
-    expect(told).toEqual(['ports']);
+    expect(told.filter((what) => what !== 'events')).toEqual(['ports']);
     expect(native.ports.get(number)?.status.ifindex).toBeGreaterThan(0);
   });
 
   it('looks for work when it begins to listen, and at every doorbell', async () => {
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     runtime.listen();
     expect(told).toEqual(['events']);
     native.wake();
@@ -104,7 +104,7 @@ describe('a runtime', () => {
   });
 
   it('leaves the death of the data path to its own event, and throws what is a bug', async () => {
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     runtime.listen();
     native.takeUpcalls = () => {
       throw new SwitchError('ERR_DATAPATH_CLOSED', 'gone');
@@ -117,7 +117,7 @@ describe('a runtime', () => {
   });
 
   it('is silent after close(), which may be called twice', async () => {
-    await runtime.take(compiled(numbering, 'a'));
+    await runtime.take(compiled(numbering, 'a'), 1);
     runtime.listen();
     runtime.close();
     runtime.close();

@@ -42,7 +42,7 @@ async function world() {
     onPorts: () => undefined,
     onEvents: () => undefined,
   });
-  await runtime.take(compile(document, { host: 'h1', numbering }));
+  await runtime.take(compile(document, { host: 'h1', numbering }), 1);
   runtime.close();
   const [worker] = native.region.workers;
   if (worker === undefined) throw new Error('the region has one worker');
@@ -85,14 +85,14 @@ describe('views', () => {
   });
 
   it('show every drop reason, with the ports that it happened at', async () => {
-    const { names, counters, worker, numbering } = await world();
+    const { runtime, names, counters, worker, numbering } = await world();
     const drop = (port: number, packets: number) => {
       worker.drops[2 * (port * limits.dropReasonMax + dropReason.SpoofedIp)] = packets;
     };
     drop(numbering.find('devices', 'p1') ?? 0, 4);
     drop(0, 2);
     drop(77, 1);
-    const drops = dropViews(names, counters);
+    const drops = dropViews(runtime, names, counters);
     expect(drops).toHaveLength(dropReasonTexts.length - 1);
     const [spoofed, ...others] = drops.filter(({ packets }) => packets > 0);
     expect(others).toEqual([]);

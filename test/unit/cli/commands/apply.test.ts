@@ -22,7 +22,20 @@ describe('vtepctl apply', () => {
   it('gives the result to scripts', async () => {
     const { stdout } = await served.ctl(['apply', '-f', '-', '-o', 'json'], { stdin: 'hosts: []' });
     const result = JSON.parse(stdout);
-    expect(Object.keys(result)).toEqual(['revision', 'hash', 'changes', 'notInForce', 'tookMs']);
+    const names = ['revision', 'hash', 'changes', 'notInForce', 'tookMs', 'kept'];
+    expect(Object.keys(result)).toEqual(names);
     expect(result.changes).toHaveLength(5);
+  });
+
+  it('says what becomes of live connections, and checks that it makes sense', async () => {
+    const apply = ['apply', '-f', '-', '--existing'];
+    const kept = await served.ctl([...apply, 'keep'], { stdin: documentText });
+    expect(kept.stdout).toContain('1 connection that the document denies may go on for now');
+    await served.ctl([...apply, 'drain', '--drain-seconds', '7'], { stdin: documentText });
+    expect(served.api.options.at(-1)).toEqual({ existing: 'drain', drainSeconds: 7 });
+    const wrong = await served.ctl([...apply, 'forever'], { stdin: documentText });
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('keep, drain, reset')]);
+    const senseless = await served.ctl([...apply, 'keep', '--drain-seconds', '7']);
+    expect([senseless.code, senseless.stderr]).toEqual([2, expect.stringContaining('drain only')]);
   });
 });

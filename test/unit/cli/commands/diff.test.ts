@@ -10,9 +10,23 @@ describe('vtepctl diff', () => {
   it('shows what would change', async () => {
     const stdin = documentText.replace('vni: 100', 'vni: 101').replace(/ {2}- { name: c2.*\n/, '');
     const { code, stdout } = await served.ctl(['diff', '-f', '-'], { stdin });
-    expect([code, stdout]).toEqual([0, '~ network blue\n    vni: 100 -> 101\n- port c2\n']);
+    expect(code).toBe(0);
+    expect(stdout).toMatchInlineSnapshot(`
+      "~ network blue
+          vni: 100 -> 101
+      - port c2
+
+      Live connections:
+      CHANGE  PROTOCOL  SOURCE          DESTINATION  STATE        BY
+      cut     tcp       10.0.0.1:40000  10.0.0.2:80  established  c2/deny (ports[c2].securityGroups)
+      "vtepctl apply --existing keep" or "drain" lets those go on that are marked "cut".
+      "
+    `);
     const json = await served.ctl(['diff', '-f', '-', '-o', 'json'], { stdin });
-    expect(JSON.parse(json.stdout)).toMatchObject([{ name: 'blue' }, { change: 'removed' }]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      changes: [{ name: 'blue' }, { change: 'removed' }],
+      connections: [{ change: 'cut', connection: { protocol: 'tcp' } }],
+    });
     expect(served.api.revision).toBe(2);
   });
 

@@ -16,6 +16,13 @@ describe('vtepctl drops', () => {
     expect(await served.json('drops')).toHaveLength(1);
   });
 
+  it('shows one port, and knows which ports there are', async () => {
+    const [only] = await served.json('drops', '--port', 'veth1');
+    expect(only).toMatchObject({ packets: 7, ports: [{ port: 'c1' }], rules: [{ port: 'c1' }] });
+    const { code, stderr } = await served.ctl(['drops', '--port', 'nosuch']);
+    expect([code, stderr]).toEqual([5, expect.stringContaining('no port "nosuch"')]);
+  });
+
   it('goes on with --watch until it is told to stop', async () => {
     const stop = new AbortController();
     const onStdout = () => stop.abort();

@@ -17,13 +17,16 @@ describe('the routes of the document', () => {
     const answer = await route('applyDocument').answerTo(api, asked);
     expect(answer).toMatchObject({ revision: 2, text: expect.stringContaining('+ network blue') });
     expect(api.files).toEqual(['net.yaml']);
-    expect(route('getDocument').answerTo(api, asked)).toMatchObject({ revision: 2 });
+    const query = { file: 'net.yaml', existing: 'drain', drainSeconds: 5 };
+    await route('applyDocument').answerTo(api, { ...asked, query });
+    expect(api.options).toEqual([{}, { existing: 'drain', drainSeconds: 5 }]);
+    expect(route('getDocument').answerTo(api, asked)).toMatchObject({ revision: 3 });
   });
 
-  it('compare without changing anything', () => {
+  it('compare without changing anything', async () => {
     const api = new FakeSwitch();
     const asked = { params: {}, query: {}, body: documentText };
-    const answer = route('diffDocument').answerTo(api, asked);
+    const answer = await route('diffDocument').answerTo(api, asked);
     expect(answer).toMatchObject({ text: expect.stringContaining('+ port c1') });
     expect(api.revision).toBe(1);
     expect(api.files).toEqual(['document']);

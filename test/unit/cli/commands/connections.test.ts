@@ -1,0 +1,18 @@
+// cli/commands/connections.test.ts — who talks to whom, by port, as a table and as data.
+
+import { describe, expect, it } from 'vitest';
+import { servedCtl } from '../served-ctl.ts';
+
+const served = servedCtl();
+
+describe('vtepctl connections', () => {
+  it('shows ends, state and what was carried', async () => {
+    expect(await served.text('connections')).toMatchSnapshot();
+    expect(await served.json('connections')).toEqual(await served.api.connections());
+  });
+
+  it('shows those of one port', async () => {
+    expect(await served.json('connections', '--port', 'c1')).toHaveLength(1);
+    expect(await served.text('connections', '--port', 'c9')).toBe('no connections\n');
+  });
+});
