@@ -2,10 +2,12 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { routerMacOf } from '../../src/model/router-mac.ts';
+import { ipBytes, pseudoHeader, sum16 } from '../support/bytes.ts';
 import { Judge } from '../support/judge.ts';
 import { type ModelOptions, ModelSwitch, type Sent, uplink } from '../support/model-switch.ts';
 import { eth, expectPacket, type Packet } from '../support/packet.ts';
 import { firstLack } from '../support/requires.ts';
+import { onTheWire } from '../support/wire.ts';
 
 const judge = new Judge();
 const open: ModelSwitch[] = [];
@@ -265,6 +267,91 @@ securityGroups:
     expect(refused.map(({ port }) => port)).toEqual([uplink]);
     const told = only(h1!.send(uplink, refused[0]!.frame), 'c1');
     expect([...told.subarray(34, 36)]).toEqual([3, 3]);
+  });
+});
+
+describe('what surrounds a router', () => {
+  const changed = (text: string, from: string, to: string) => {
+    expect(text).toContain(from);
+    return text.replace(from, to);
+  };
+  const serve = (text: string, options: ModelOptions = {}) => {
+    const one = new ModelSwitch(text, options);
+    open.push(one);
+    return one;
+  };
+
+  test('packets follow a receiver to another host, and a route to another next hop', () => {
+    const one = model();
+    const asked = udp(four('10.0.2.1')).build();
+    expect(one.fate('c1', asked)).toBe('d1');
+    const moved = changed(yaml(), 'host: h1, device: d1', 'host: h2, device: d1');
+    one.apply(moved);
+    expect(one.fate('c1', asked)).toBe(uplink);
+    const world = udp(four('192.0.2.1')).build();
+    one.apply(changed(yaml(), 'nextHops: [10.0.2.1, 10.0.2.2]', 'nextHops: [10.0.2.2]'));
+    expect(one.fate('c1', world)).toBe(uplink);
+    one.apply(changed(yaml(), 'nextHops: [10.0.2.1, 10.0.2.2]', 'nextHops: [10.0.2.1]'));
+    expect(one.fate('c1', world)).toBe('d1');
+    expect(one.fate('c1', asked)).toBe('d1');
+  });
+
+  test('without the router, its MAC is nobody’s and its networks are apart', () => {
+    const one = model();
+    expect(one.fate('c1', udp(four('10.0.2.1')).build())).toBe('d1');
+    const text = yaml();
+    const end = text.indexOf('ports:');
+    one.apply(text.slice(0, text.indexOf('routers:')) + text.slice(end));
+    expect(one.fate('c1', udp(four('10.0.2.1')).build())).toBe('unknown_mac');
+  });
+
+  test('the VLANs of one trunk are routed to each other, by the same device', () => {
+    const trunk = changed(yaml(), 'device: c1,', 'device: t1, vlan: 10,');
+    const one = serve(changed(trunk, 'device: d1 }', 'device: t1, vlan: 20 }'));
+    const tagged = eth({ src: mac(1), dst: gateway }).vlan(10);
+    const sent = one.send('t1', udp(tagged.ip({ src: '10.0.1.1', dst: '10.0.2.1' })).build());
+    const want = eth({ src: gateway, dst: mac(0x11) }).vlan(20);
+    expectPacket(only(sent, 't1'), udp(want.ip({ src: '10.0.1.1', dst: '10.0.2.1', ttl: 63 })));
+    const lost = udp(tagged.ip({ src: '10.0.1.1', dst: '10.0.2.1', ttl: 1 })).build();
+    const told = only(one.send('t1', lost), 't1');
+    expect([...told.subarray(12, 16)]).toEqual([0x81, 0, 0, 10]);
+    expect([...told.subarray(38, 40)]).toEqual([11, 0]);
+  });
+
+  test('a network that learns does not learn the router’s MAC', () => {
+    const text = changed(yaml(), 'vni: 200, encap: geneve', 'vni: 200, learning: true');
+    const [h1, h2] = [serve(text), serve(text, { host: 'h2' })];
+    const [routed] = h1.send('c1', udp(four('10.0.2.2')).build());
+    expect(h2.fate(uplink, routed!.frame)).toBe('d2');
+    const known = [...h2.slowPath.learning.entries()].map((entry) => entry.mac);
+    expect(known).not.toContain(gateway);
+    const back = eth({ src: mac(0x12), dst: gateway });
+    expect(h2.fate('d2', udp(back.ip({ src: '10.0.2.2', dst: '10.0.1.1' })).build())).toBe(uplink);
+  });
+
+  test('a superpacket is routed whole, and its segments are right', () => {
+    const one = model();
+    const place = { src: '10.0.1.1', dst: '10.0.2.1', df: true, id: 9 };
+    const pseudo = pseudoHeader(ipBytes(place.src), ipBytes(place.dst), 6, 4020);
+    const carried = (start: Packet) =>
+      start
+        .tcp({ src: 9, dst: 80, flags: 'A', checksum: sum16(pseudo) })
+        .payload(4000)
+        .build();
+    const offload = {
+      needsChecksum: true,
+      checksumStart: 34,
+      checksumOffset: 16,
+      gsoType: 1,
+      gsoSize: 1348,
+    };
+    const sent = one.send('c1', carried(toGateway.ip(place)), offload);
+    expect(sent.map(({ port }) => port)).toEqual(['d1']);
+    const routed = eth({ src: gateway, dst: mac(0x11) }).ip({ ...place, ttl: 63 });
+    const wanted = onTheWire([{ frame: carried(routed), offload }]);
+    const frames = judge.keep(sent);
+    expect(frames).toHaveLength(3);
+    for (const [at, frame] of frames.entries()) expectPacket(frame, wanted[at]!);
   });
 });
 
