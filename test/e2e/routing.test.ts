@@ -8,7 +8,7 @@ import { routerMacOf } from '../../src/model/router-mac.ts';
 import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { type TwoHosts, twoHosts } from '../support/topology.ts';
-import { datagrams, ping, transfer } from '../support/traffic.ts';
+import { datagrams, ping, steadyStream, transfer } from '../support/traffic.ts';
 import { documentFor, Vtepd } from '../support/vtepd.ts';
 import { waitUntil } from '../support/wait.ts';
 
@@ -271,6 +271,24 @@ describeWith(['root', 'veth'], 'routes', () => {
     expect(Object.keys(counts).sort()).toEqual(['c3', 'c4']);
     expect(counts.c3! + counts.c4!).toBe(60);
     expect(Math.min(counts.c3!, counts.c4!)).toBeGreaterThan(10);
+  });
+});
+
+describeWith(['root', 'veth'], 'a restart', () => {
+  const useWorld = useLab();
+
+  it('of vtepd keeps every routed flow', async () => {
+    const { lab, h1, h2 } = await world(useWorld());
+    const path = { from: 'c1', to: 'c4', address: ip('c4') };
+    const stream = await steadyStream(lab, path);
+    for (const daemon of [h1, h2]) {
+      await daemon.kill9();
+      await daemon.start();
+      const { datapath } = await daemon.status();
+      expect(datapath.reconciled).toMatchObject({ replaced: 0, removed: 0 });
+      expect(datapath.reconciled.kept).toBeGreaterThanOrEqual(1);
+    }
+    expect(await stream.finish()).toMatchObject({ ok: true, closedEarly: false });
   });
 });
 
