@@ -46,7 +46,8 @@
 //                                      the program
 //   RouterAdvert     4      lifetime   our MAC, MTU: turns a router solicitation into an
 //                                      advertisement that is good for so many seconds (then
-//                                      RouterPrefix, and Output in_port)
+//                                      RouterPrefix, and Output in_port); behind NdReply and
+//                                      Output it makes one more packet of the same
 //   RouterPrefix     5      length     IPv6 prefix (4 words): an on-link prefix, added to the
 //                                      advertisement; with 64 bits hosts make addresses of it
 //   Sample           3      -          probability as n of 2^32, port number to mirror to

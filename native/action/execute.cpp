@@ -270,7 +270,7 @@ Step do_gateway_answer(Run& run, const uint32_t* words) noexcept {
   if (action_op(words[0]) == Op::EchoReply) {
     reason = turn_echo_request(run.packet, run.info);
   } else if (action_op(words[0]) == Op::RouterAdvert) {
-    const RouterAnswer answer{mac_of(words + 1), words[3], arg};
+    const RouterAnswer answer{mac_of(words + 1), words[3], arg, run.turned};
     reason = turn_router_solicitation(pool, run.packet, run.info, answer);
   } else {
     AdvertisedPrefix prefix{{}, static_cast<uint8_t>(arg)};

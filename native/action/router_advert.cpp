@@ -24,13 +24,14 @@ constexpr MacBytes all_nodes_mac = {0x33, 0x33, 0, 0, 0, 1};
 constexpr Ipv6Bytes all_nodes = {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 constexpr Ipv6Bytes unspecified = {};
 
-bool is_solicitation(const Packet& packet, const PacketInfo& info) noexcept {
+// A packet of neighbour discovery that nobody has forwarded.
+bool is_message(const Packet& packet, const PacketInfo& info, uint8_t type) noexcept {
   if (info.l4 == 0 || ip_version(packet, info) != 6) return false;
   if (info.l4 < info.l3 + ipv6_header_bytes) return false;
   if (info.l4 + rs_options_offset > packet.length) return false;
   const uint8_t* icmp = packet.data + info.l4;
   if (l4_proto(packet, info) != ip_proto_icmpv6) return false;
-  if (icmp[icmp_type_offset] != nd_router_solicit || icmp[icmp_code_offset] != 0) return false;
+  if (icmp[icmp_type_offset] != type || icmp[icmp_code_offset] != 0) return false;
   return packet.data[info.l3 + ipv6_hop_limit_offset] == nd_hop_limit;
 }
 
@@ -61,18 +62,21 @@ Ipv6Bytes link_local(const MacBytes& mac) noexcept {
           mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
 }
 
-void put_headers(const Packet& packet, const PacketInfo& info, const MacBytes& mac) noexcept {
+// Back to the sender.
+void turn_headers(const Packet& packet, const PacketInfo& info) noexcept {
   uint8_t* ip = packet.data + info.l3;
   const bool nameless = memcmp(ip + ipv6_src_offset, unspecified.data(), 16) == 0;
-  if (nameless)
-    memcpy(packet.data + eth_dst_offset, all_nodes_mac.data(), 6);
-  else
-    memcpy(packet.data + eth_dst_offset, packet.data + eth_src_offset, 6);
+  const uint8_t* mac = nameless ? all_nodes_mac.data() : packet.data + eth_src_offset;
+  memmove(packet.data + eth_dst_offset, mac, 6);
+  memmove(ip + ipv6_dst_offset, nameless ? all_nodes.data() : ip + ipv6_src_offset, 16);
+}
+
+void put_source(const Packet& packet, const PacketInfo& info, const MacBytes& mac) noexcept {
+  uint8_t* ip = packet.data + info.l3;
   memcpy(packet.data + eth_src_offset, mac.data(), 6);
   store_be32(ip, be32(0x60000000));
   ip[ipv6_next_header_offset] = ip_proto_icmpv6;
   ip[ipv6_hop_limit_offset] = nd_hop_limit;
-  memcpy(ip + ipv6_dst_offset, nameless ? all_nodes.data() : ip + ipv6_src_offset, 16);
   memcpy(ip + ipv6_src_offset, link_local(mac).data(), 16);
 }
 
@@ -80,9 +84,11 @@ void put_headers(const Packet& packet, const PacketInfo& info, const MacBytes& m
 
 DropReason turn_router_solicitation(const FramePool& pool, Packet& packet, PacketInfo& info,
                                     const RouterAnswer& answer) noexcept {
-  if (!is_solicitation(packet, info)) return DropReason::BadL4;
+  const uint8_t asked = answer.answered ? nd_neighbour_advert : nd_router_solicit;
+  if (!is_message(packet, info, asked)) return DropReason::BadL4;
   if (!resize(pool, packet, info, advert_bytes)) return DropReason::NoFrames;
-  put_headers(packet, info, answer.mac);
+  if (!answer.answered) turn_headers(packet, info);
+  put_source(packet, info, answer.mac);
   uint8_t* icmp = packet.data + info.l3 + ipv6_header_bytes;
   memset(icmp, 0, advert_bytes);
   icmp[icmp_type_offset] = nd_router_advert;

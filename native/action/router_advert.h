@@ -20,11 +20,13 @@ struct RouterAnswer {
   MacBytes mac;       // the link-local address that it stands for is the source
   uint32_t mtu;       // of the link
   uint16_t lifetime;  // seconds that the router may be a default router; 0: it is none
+  bool answered;      // the packet is our own neighbour advertisement, which has been sent
 };
 
 // The solicitation becomes an advertisement to its sender, or to all nodes when it has no address
-// yet, with the options source link-layer address and MTU. The packet may grow. BadL4: not a valid
-// solicitation; NoFrames: no room behind it.
+// yet, with the options source link-layer address and MTU. Who asks for the neighbour is told of
+// the router as well, so that it is remembered while it is used (`answered`). The packet may grow.
+// BadL4: not a valid solicitation; NoFrames: no room behind it.
 DropReason turn_router_solicitation(const FramePool& pool, Packet& packet, PacketInfo& info,
                                     const RouterAnswer& answer) noexcept;
 

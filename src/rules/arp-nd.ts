@@ -109,39 +109,52 @@ function addGateways(list: RuleList, network: NetworkView, plan: RouterPlan): vo
   const { router, mac } = plan;
   const gateways = gatewaysIn(plan, network.network.name).map(({ address }) => address);
   const six = gateways.some((address) => address.length === 16);
+  const advertised = advertisement(network);
   for (const [text, address] of byText(six ? [...gateways, linkLocalOf(mac)] : gateways)) {
     const family = ipFamily(address);
     const reply = family === 4 ? action.arpReply(mac) : action.ndReply(mac, ndReplyRouter);
+    // Nobody is sent advertisements unasked; who uses the router asks for its MAC now and then.
+    const more = family === 6 && advertised?.plan === plan ? advertised.steps : [];
     list.add('neighbours', {
       id: `${network.network.name}/router/${router.name}/${text}`,
       priority: gatewayAddress,
       match: target(anyQuestion(network, family), address),
-      steps: [{ kind: 'actions', words: reply }, { kind: 'reply' }, { kind: 'done' }],
+      steps: [{ kind: 'actions', words: reply }, { kind: 'reply' }, ...more, { kind: 'done' }],
       origin: { object: `router ${router.name}`, path: `routers[${router.name}].subnets` },
     });
   }
 }
 
-/** Seconds; the most that RFC 4861 allows, since advertisements are sent to those who ask only. */
-const routerLifetime = 9000;
+/** Seconds, the most that there are (RFC 8319): hosts are told again only when they ask. */
+const routerLifetime = 65535;
 /** Prefixes that fit an advertisement's program. */
 const prefixesMax = 8;
 
 /**
- * A router solicitation is answered with the prefixes that the router has in the network. One
+ * What tells hosts of a router: the prefixes that it has in the network, and its gateway. One
  * packet has one answer: of several routers the first one is told of.
  */
-function addAdvertisement(list: RuleList, network: NetworkView): void {
-  const sixOf = (plan: RouterPlan) =>
+function advertisement(
+  network: NetworkView,
+): { readonly plan: RouterPlan; readonly steps: readonly Step[] } | undefined {
+  const slaacOf = (plan: RouterPlan) =>
     gatewaysIn(plan, network.network.name).filter(({ subnet }) => subnet.ipv6RaMode === 'slaac');
-  const plan = network.routers.find((one) => sixOf(one).length > 0);
-  if (plan === undefined) return;
-  const { router, mac } = plan;
-  const six = sixOf(plan);
-  const words = action.routerAdvert(mac, network.network.mtu, routerLifetime);
-  const prefixes = six.slice(0, prefixesMax).map(({ cidr }): Step => {
-    return { kind: 'actions', words: action.routerPrefix(cidr.bytes, cidr.prefix) };
-  });
+  const plan = network.routers.find((one) => slaacOf(one).length > 0);
+  if (plan === undefined) return undefined;
+  const words = action.routerAdvert(plan.mac, network.network.mtu, routerLifetime);
+  const prefixes = slaacOf(plan)
+    .slice(0, prefixesMax)
+    .map(({ cidr }): Step => {
+      return { kind: 'actions', words: action.routerPrefix(cidr.bytes, cidr.prefix) };
+    });
+  return { plan, steps: [{ kind: 'actions', words }, ...prefixes, { kind: 'reply' }] };
+}
+
+/** Router solicitations are answered. */
+function addAdvertisement(list: RuleList, network: NetworkView): void {
+  const advertised = advertisement(network);
+  if (advertised === undefined) return;
+  const { router } = advertised.plan;
   list.add('neighbours', {
     id: `${network.network.name}/router/${router.name}/advertisement`,
     priority: gatewayAddress,
@@ -151,7 +164,7 @@ function addAdvertisement(list: RuleList, network: NetworkView): void {
       .number('eth_type', ethType.ipv6)
       .number('ip_proto', ipProto.icmpv6)
       .number('tp_src', routerSolicitation),
-    steps: [{ kind: 'actions', words }, ...prefixes, { kind: 'reply' }, { kind: 'done' }],
+    steps: [...advertised.steps, { kind: 'done' }],
     origin: { object: `router ${router.name}`, path: `routers[${router.name}].subnets` },
   });
 }

@@ -184,6 +184,23 @@ TEST(RouterAdvert, ASolicitationComesBackWithPrefixMtuAndLifetime) {
   }
 }
 
+TEST(RouterAdvert, AFurtherPacketOfANeighbourAdvertisementGoesToTheSameAsker) {
+  World world;
+  world.run(with_mac(Op::NdReply, gateway_mac, 1) + output(1) + router_advert() +
+                router_prefix(64) + output(1),
+            build_solicitation(false, true));
+  const std::vector<Bytes> out = world.out(1);
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(judge(out[0]), "");
+  EXPECT_EQ(judge(out[1]), "");
+  EXPECT_EQ(number(out[0], 54, 1), 136u);
+  EXPECT_EQ(number(out[1], 54, 1), 134u);
+  EXPECT_EQ(slice(out[1], 0, 12), slice(out[0], 0, 12));
+  EXPECT_EQ(slice(out[1], 38, 54), slice(out[0], 38, 54)) << "to the same address";
+  EXPECT_EQ(number(out[1], 22, 2), 0xfe80u);
+  EXPECT_EQ(world.leaked(), 0u);
+}
+
 TEST(RouterAdvert, WhatIsNoValidSolicitationIsBadL4) {
   World world;
   FrameSpec far = solicitation(false);

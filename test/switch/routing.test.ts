@@ -202,7 +202,7 @@ describe('a gateway', () => {
       expect(answer.subarray(6, 12)).toEqual(Buffer.from(gateway.replaceAll(':', ''), 'hex'));
       // Type, code; hop limit, flags, lifetime; link-layer address, MTU, prefix.
       expect(answer.subarray(54, 56).toString('hex')).toBe('8600');
-      expect(answer.subarray(58, 62).toString('hex')).toBe('40002328');
+      expect(answer.subarray(58, 62).toString('hex')).toBe('4000ffff');
       expect(answer.subarray(70, 78).toString('hex')).toBe(`0101${gateway.replaceAll(':', '')}`);
       expect(answer.subarray(78, 86).toString('hex')).toBe('05010000000005aa');
       expect(answer.subarray(86, 118).toString('hex')).toBe(
@@ -211,6 +211,27 @@ describe('a gateway', () => {
       expect(answer.length).toBe(118);
     }
   });
+});
+
+test('who asks for an advertised gateway is told of the router again', () => {
+  const one = model();
+  const solicit = eth({ src: mac(1), dst: gateway })
+    .ip6({ src: 'fd00:1::1', dst: 'fd00:1::fe', hopLimit: 255 })
+    .neighborSolicit({ target: 'fd00:1::fe', mac: mac(1) });
+  for (let time = 1; time <= 2; time += 1) {
+    const sent = one.send('c1', solicit.build());
+    expect(sent.map(({ port }) => port)).toEqual(['c1', 'c1']);
+    const [neighbour, router] = judge.keep(sent);
+    const answer = eth({ src: gateway, dst: mac(1) })
+      .ip6({ src: 'fd00:1::fe', dst: 'fd00:1::1', hopLimit: 255 })
+      .neighborAdvert({ target: 'fd00:1::fe', mac: gateway, flags: 'RSO' });
+    expectPacket(neighbour, answer);
+    expect([...router!.subarray(0, 6)]).toEqual([...neighbour!.subarray(0, 6)]);
+    expect([...router!.subarray(38, 54)]).toEqual([...neighbour!.subarray(38, 54)]);
+    expect(router![54]).toBe(134);
+    expect(router!.length).toBe(118);
+  }
+  expect(one.drops()).toEqual({});
 });
 
 describe('firewalls of routed packets', () => {
