@@ -145,10 +145,9 @@ void Datapath::State::publish_endpoints() {
   fresh->set_endpoints(endpoints.data(), static_cast<uint32_t>(endpoints.size()));
   for (const NetworkConfig& network : networks)
     fresh->set_network(network.vni, static_cast<Encap>(network.encap));
-  // A remote VTEP may have a tunnel of each encapsulation: its packets carry the lower number.
+  // A remote VTEP may have a tunnel of each encapsulation.
   for (const auto& [number, tunnel] : tunnels)
-    if (fresh->tunnel_of(AddressWords::of(tunnel.config.remote)) == 0)
-      fresh->set_tunnel(static_cast<uint16_t>(number), tunnel.config.remote);
+    fresh->set_tunnel(static_cast<uint16_t>(number), tunnel.config.remote, tunnel.config.encap);
   replace<TunnelEndpoints>(tables->endpoints, std::move(fresh));
 }
 

@@ -180,7 +180,7 @@ DropReason open_geneve(const Packet& packet, Outer& outer) noexcept {
 
 // Whether the model knows the sender and the network.
 DropReason admit(const TunnelEndpoints& endpoints, const Outer& outer, FlowKey& key) noexcept {
-  key.tunnel_src = endpoints.tunnel_of(outer.src);
+  key.tunnel_src = endpoints.tunnel_of(outer.src, outer.encap);
   if (key.tunnel_src == 0) return DropReason::UnknownVtep;
   using VniKind = TunnelEndpoints::VniKind;
   const VniKind kind = endpoints.network(outer.vni);
@@ -301,7 +301,7 @@ inline Opened open_straight(const Packet& packet, const RxContext& context) noex
   const uint32_t vni = load_be32(vxlan + vxlan_vni_offset).host() >> 8;
   if (endpoints.network(vni) != TunnelEndpoints::VniKind::Vxlan) return opened;
   const AddressWords remote = AddressWords::mapped(load_be32(ip + ipv4_src_offset));
-  opened.from = {context.in_port, vni, 0, endpoints.tunnel_of(remote)};
+  opened.from = {context.in_port, vni, 0, endpoints.tunnel_of(remote, Encap::Vxlan)};
   if (opened.from.tunnel_src != 0)
     opened.inner_bytes = udp_bytes - udp_header_bytes - vxlan_header_bytes;
   return opened;

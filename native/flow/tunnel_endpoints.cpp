@@ -18,21 +18,23 @@ void TunnelEndpoints::set_endpoints(const Endpoint* endpoints, uint32_t count) {
   endpoint_count_ = count;
 }
 
-void TunnelEndpoints::set_tunnel(uint16_t number, const Ipv6Bytes& remote) {
+void TunnelEndpoints::set_tunnel(uint16_t number, const Ipv6Bytes& remote, Encap encap) {
   if (number == 0 || number >= tunnel_max) {
     throw Error("ERR_LIMIT", "tunnel number " + std::to_string(number) + " is not in 1.." +
                                  std::to_string(tunnel_max - 1));
   }
   uint32_t slot = spread(AddressWords::of(remote)) % tunnel_slots;
-  while (tunnels_[slot].number != 0 &&
+  while (tunnels_[slot].numbers[0] != 0 &&
          memcmp(&tunnels_[slot].remote, &remote, sizeof remote) != 0) {
     slot = (slot + 1) % tunnel_slots;
   }
-  if (tunnels_[slot].number == 0 && ++tunnel_count_ > tunnel_max) {
+  const bool fresh = tunnels_[slot].numbers[0] == 0;
+  if (fresh && ++tunnel_count_ > tunnel_max) {
     --tunnel_count_;
     throw Error("ERR_LIMIT", "more remote VTEPs than the datapath can hold");
   }
-  tunnels_[slot] = TunnelSlot{remote, number};
+  if (fresh) tunnels_[slot] = TunnelSlot{remote, {number, number}};
+  tunnels_[slot].numbers[place_of(encap)] = number;
 }
 
 void TunnelEndpoints::set_network(uint32_t vni, Encap encap) {

@@ -59,8 +59,9 @@ class TunnelEndpoints {
  public:
   // Is (address, UDP port) one of ours?
   bool ours(AddressWords address, Be16 udp_port, Encap& encap) const noexcept;
-  // Number of the tunnel whose remote VTEP has this address; 0: unknown.
-  uint16_t tunnel_of(AddressWords address) const noexcept;
+  // Number of the tunnel whose remote VTEP has this address, with this encapsulation if there are
+  // two, so that what goes back goes the way that the packet came; 0: unknown.
+  uint16_t tunnel_of(AddressWords address, Encap encap = Encap::Vxlan) const noexcept;
   // Whether a network of the model has this VNI, and with which encapsulation.
   enum class VniKind : uint8_t { Unknown = 0, Vxlan = 1, Geneve = 2 };
   VniKind network(uint32_t vni) const noexcept;
@@ -73,7 +74,8 @@ class TunnelEndpoints {
 
   // Writers, control side: build a new object, then publish it whole.
   void set_endpoints(const Endpoint* endpoints, uint32_t count);
-  void set_tunnel(uint16_t number, const Ipv6Bytes& remote);  // throws Error{ERR_LIMIT}
+  // Throws Error{ERR_LIMIT}.
+  void set_tunnel(uint16_t number, const Ipv6Bytes& remote, Encap encap = Encap::Vxlan);
   void set_network(uint32_t vni, Encap encap);               // throws Error{ERR_LIMIT}
   bool zero_udp6_checksum_allowed = false;  // RFC 6935: accept UDP/IPv6 tunnels without checksum
 
@@ -85,8 +87,9 @@ class TunnelEndpoints {
   // Open-addressed tables, at most half full: a lookup, hit or miss, reads one or two lines.
   struct TunnelSlot {
     Ipv6Bytes remote;
-    uint16_t number;  // 0: free
+    uint16_t numbers[2];  // by encapsulation; one that is not there has the other's; 0: free
   };
+  static constexpr uint32_t place_of(Encap encap) noexcept { return encap == Encap::Geneve; }
   struct VniSlot {
     uint32_t vni_and_encap;  // vni | encap << 24; 0: free
   };
@@ -115,10 +118,11 @@ inline bool TunnelEndpoints::ours(AddressWords address, Be16 udp_port,
   return false;
 }
 
-inline uint16_t TunnelEndpoints::tunnel_of(AddressWords address) const noexcept {
+inline uint16_t TunnelEndpoints::tunnel_of(AddressWords address, Encap encap) const noexcept {
   uint32_t slot = tunnel_endpoints_detail::spread(address) % tunnel_slots;
-  while (tunnels_[slot].number != 0) {
-    if (AddressWords::of(tunnels_[slot].remote) == address) return tunnels_[slot].number;
+  while (tunnels_[slot].numbers[0] != 0) {
+    if (AddressWords::of(tunnels_[slot].remote) == address)
+      return tunnels_[slot].numbers[place_of(encap)];
     slot = (slot + 1) % tunnel_slots;
   }
   return 0;

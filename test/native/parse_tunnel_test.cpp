@@ -288,6 +288,17 @@ TEST_F(ParseTunnel, no_cut_of_a_tunnel_packet_is_read_behind_its_end) {
   }
 }
 
+TEST(TunnelEndpoints, know_a_vtep_by_the_tunnel_of_the_packets_encapsulation) {
+  auto endpoints = std::make_unique<TunnelEndpoints>();
+  const AddressWords them = AddressWords::of(address4(vtep_them));
+  endpoints->set_tunnel(3, address4(vtep_them), Encap::Geneve);
+  EXPECT_EQ(endpoints->tunnel_of(them, Encap::Geneve), 3);
+  EXPECT_EQ(endpoints->tunnel_of(them, Encap::Vxlan), 3) << "there is no other";
+  endpoints->set_tunnel(5, address4(vtep_them), Encap::Vxlan);
+  EXPECT_EQ(endpoints->tunnel_of(them, Encap::Geneve), 3);
+  EXPECT_EQ(endpoints->tunnel_of(them, Encap::Vxlan), 5);
+}
+
 TEST(TunnelEndpoints, hold_all_tunnels_and_networks_and_refuse_more) {
   auto endpoints = std::make_unique<TunnelEndpoints>();
   for (uint32_t i = 1; i < tunnel_max; ++i)
