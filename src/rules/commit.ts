@@ -2,7 +2,8 @@
 //
 // The policy stages only say that a packet starts a connection; it is committed here, once, when
 // both the sender's and the receiver's firewall have let it pass, so that what one of them denies
-// leaves no trace. Committing comes before all other actions, since they may consume the packet.
+// leaves no trace. Committing comes before all that sends the packet, which consumes it; what a
+// router has answered by then (TTL, MTU) has begun nothing.
 
 import { action } from '../flow/actions.ts';
 import { Match, RuleList } from '../pipeline/match.ts';
