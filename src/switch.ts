@@ -223,7 +223,7 @@ export class Switch implements api.SwitchApi {
       if (ports === undefined || objects.ports.has(name) || devices.has(name)) continue;
       this.#numbering.release('devices', name);
     }
-    for (const kind of ['tunnels', 'groups'] as const) {
+    for (const kind of ['tunnels', 'groups', 'meters'] as const) {
       for (const name of [...this.#numbering.names(kind)]) {
         if (!objects[kind].has(name)) this.#numbering.release(kind, name);
       }

@@ -40,10 +40,6 @@ export function notInForce(document: Document): readonly NotInForce[] {
   for (const port of document.ports) {
     if (routed.has(port.network)) list.push(...ofRoutedPort(port, peers.has(port.host)));
     list.push(...ofSlaacPort(port, slaac.get(port.network) ?? []));
-    if (port.qos?.ingress !== undefined || port.qos?.egress !== undefined) {
-      const message = 'Rate limits are not in force yet: the port is not limited.';
-      list.push({ kind: 'ports', name: port.name, field: 'qos', message });
-    }
   }
   return list;
 }

@@ -238,7 +238,10 @@ export const addressPairSchema = field
 
 export const qosSchema = field
   .mapping('qos', {
-    ingress: field.rate().optional().describe('Most traffic to the container or VM.'),
+    ingress: field
+      .rate()
+      .optional()
+      .describe('Most traffic to the container or VM; what is replicated to many is not counted.'),
     egress: field.rate().optional().describe('Most traffic from the container or VM.'),
   })
   .describe('Rate limits of a port.');

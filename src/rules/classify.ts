@@ -13,6 +13,7 @@ import { formatMac } from '../lib/addresses.ts';
 import { builtIn, groupBit, Match, RuleList } from '../pipeline/match.ts';
 import { locationTunnel, register } from '../pipeline/registers.ts';
 import type { Step } from '../pipeline/rule.ts';
+import { meterSteps } from './qos.ts';
 import type { NetworkView, PortView, Topology, TunnelView } from './topology.ts';
 
 const zeroMac = new Uint8Array(6);
@@ -45,6 +46,7 @@ function addLocalPort(list: RuleList, network: NetworkView, view: PortView): voi
   const { port } = view;
   const origin = { object: `port ${port.name}`, path: `ports[${port.name}].device` };
   const registers: Step[] = [
+    ...meterSteps(view.meters.egress),
     { kind: 'set', register: register.network, value: network.vni },
     { kind: 'set', register: register.source, value: view.location },
     { kind: 'set', register: register.sourceId, value: view.wireId },

@@ -111,6 +111,7 @@ export const nothingCompiled: Compiled = Object.freeze({
     groups: new Map(),
     networks: new Map(),
     zones: new Map(),
+    meters: new Map(),
     endpoints: [],
   },
   learning: new Map(),

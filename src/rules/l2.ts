@@ -12,6 +12,7 @@ import { dropReason } from '../flow/drop-reasons.ts';
 import { builtIn, groupBit, Match, RuleList } from '../pipeline/match.ts';
 import { locationFlood, locationLocal, locationTunnel, register } from '../pipeline/registers.ts';
 import type { Origin, Step } from '../pipeline/rule.ts';
+import { meterSteps } from './qos.ts';
 import type { NetworkView, PortView, Topology, TunnelView } from './topology.ts';
 
 /** Operand of OutputTunnel and OutputGroup that holds the id of the source port. */
@@ -178,7 +179,13 @@ function addLocalPort(list: RuleList, view: PortView): void {
     id: `port/${name}`,
     priority: 100,
     match: there(),
-    steps: [{ kind: 'untag' }, ...push, output, { kind: 'done' }],
+    steps: [
+      { kind: 'untag' },
+      ...meterSteps(view.meters.ingress),
+      ...push,
+      output,
+      { kind: 'done' },
+    ],
     origin,
   });
   list.add('deliver', {

@@ -23,6 +23,8 @@ export const numberMax = Object.freeze({
   routers: 0x1000000,
   /** Connection tracking zones, by domain. */
   zones: 0x10000,
+  /** Token buckets, by "port/ingress" and "port/egress". */
+  meters: 4096,
 });
 export type NumberKind = keyof typeof numberMax;
 
@@ -35,6 +37,7 @@ const whatOf: Readonly<Record<NumberKind, string>> = {
   logicalPorts: 'logical ports',
   routers: 'routers',
   zones: 'connection tracking zones',
+  meters: 'rate limits',
 };
 
 /** All numbers in use, as plain data. */

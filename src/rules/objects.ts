@@ -4,6 +4,7 @@
 // place, so that a new port or VTEP touches no flow.
 
 import type { Encap, PortMode } from '../model/document.ts';
+import { type MeterObject, meterObjects } from './qos.ts';
 import type { PortView, Topology } from './topology.ts';
 
 export interface PortObject {
@@ -58,6 +59,8 @@ export interface DatapathObjects {
   readonly networks: ReadonlyMap<string, NetworkObject>;
   /** By what comes in. */
   readonly zones: ReadonlyMap<string, ZoneObject>;
+  /** Rate limits, by "port/ingress" and "port/egress". */
+  readonly meters: ReadonlyMap<string, MeterObject>;
   /** Addresses at which this host receives tunnel packets. */
   readonly endpoints: readonly string[];
 }
@@ -67,6 +70,7 @@ export function objectsOf(topology: Topology): DatapathObjects {
   const groups = new Map<string, GroupObject>();
   const networks = new Map<string, NetworkObject>();
   const zones = new Map<string, ZoneObject>();
+  const meters = new Map<string, MeterObject>();
   const local = topology.host.tunnelIp;
   for (const network of topology.networks) {
     const { name, encap } = network.network;
@@ -75,6 +79,7 @@ export function objectsOf(topology: Topology): DatapathObjects {
     for (const view of network.localPorts) {
       const { port, device } = view;
       if (port.device === undefined) continue;
+      for (const [meter, object] of meterObjects(port, view.meters)) meters.set(meter, object);
       const member = memberOf(view);
       members.push(member);
       if (zone !== 0) {
@@ -108,7 +113,7 @@ export function objectsOf(topology: Topology): DatapathObjects {
       { number, encap, local, remote: host.tunnelIp },
     ]),
   );
-  return { ports, tunnels, groups, networks, zones, endpoints: [local] };
+  return { ports, tunnels, groups, networks, zones, meters, endpoints: [local] };
 }
 
 function memberOf({ port, device }: PortView): GroupMemberObject {

@@ -12,6 +12,7 @@ import { hashName } from '../pipeline/rule.ts';
 import { domainsOf } from './domains.ts';
 import { type Firewall, firewallsOf } from './firewall.ts';
 import type { Numbering } from './numbering.ts';
+import { metersOf, noMeters, type PortMeters } from './qos.ts';
 import { type RouterPlan, routerPlans } from './routers.ts';
 
 /** An address that a port may use beside its own ones. */
@@ -35,6 +36,8 @@ export interface PortView {
   readonly device: number;
   /** Of a local port; undefined: it is open. */
   readonly firewall: Firewall | undefined;
+  /** Of a local port: its rate limits. */
+  readonly meters: PortMeters;
   /** Where its addresses mean one thing; see domains.ts. */
   readonly domain: string;
   /** Id of the port in the Geneve option: the same on every host, without asking anyone. */
@@ -264,7 +267,7 @@ function networkView(parts: NetworkParts): NetworkView {
       ? localPort(port, context)
       : portView(port, {
           ...{ location: tunnelOf.get(port.host)!.location, local: false, device: 0, domain },
-          firewall: undefined,
+          ...{ firewall: undefined, meters: noMeters },
         }),
   );
   const localPorts = ports.filter((view) => view.local);
@@ -324,12 +327,14 @@ function localPort(port: Port, { numbering, domainOf, firewallOf }: Context): Po
   const location = localLocation(numbering.number('logicalPorts', port.name));
   const device = port.device === undefined ? 0 : numbering.number('devices', port.device);
   const domain = domainOf(port.network);
-  return portView(port, { location, local: true, device, domain, firewall: firewallOf(port) });
+  const firewall = firewallOf(port);
+  const meters = metersOf(port, numbering);
+  return portView(port, { location, local: true, device, domain, firewall, meters });
 }
 
 function portView(
   port: Port,
-  place: Pick<PortView, 'location' | 'local' | 'device' | 'domain' | 'firewall'>,
+  place: Pick<PortView, 'location' | 'local' | 'device' | 'domain' | 'firewall' | 'meters'>,
 ): PortView {
   const macTexts = new Set([
     port.mac,

@@ -23,6 +23,7 @@ import type {
   TunnelObject,
   ZoneObject,
 } from '../rules/objects.ts';
+import type { MeterObject } from '../rules/qos.ts';
 
 /** A device that has no port now, and why. */
 export interface WaitingPort {
@@ -46,6 +47,8 @@ export class Installer {
   #wanted: DatapathObjects | undefined;
   /** Zones that were set. The data path lists none; setting one again changes nothing there. */
   readonly #zones = new Map<string, ZoneObject>();
+  /** Likewise meters. */
+  readonly #meters = new Map<string, MeterObject>();
 
   constructor(datapath: NativeDatapath, config: Config, numberOf: UplinkNumber) {
     this.#datapath = datapath;
@@ -69,6 +72,7 @@ export class Installer {
     }));
     if (!same(this.#datapath.listEndpoints(), endpoints)) this.#datapath.setEndpoints(endpoints);
     this.#putNetworks(wanted, true);
+    this.#putMeters(wanted);
     this.putPorts();
     const tunnels = byNumber(this.#datapath.listTunnels());
     for (const object of wanted.tunnels.values()) {
@@ -90,6 +94,11 @@ export class Installer {
       if (wanted.zones.has(name)) continue;
       this.#datapath.setZone(port, vni, 0, vlan);
       this.#zones.delete(name);
+    }
+    for (const [name, { number }] of this.#meters) {
+      if (wanted.meters.has(name)) continue;
+      this.#datapath.removeMeter(number);
+      this.#meters.delete(name);
     }
     this.#putNetworks(wanted, false);
     const groups = new Set([...wanted.groups.values()].map(({ number }) => number));
@@ -146,6 +155,15 @@ export class Installer {
       if (same(this.#zones.get(name), zone)) continue;
       this.#datapath.setZone(zone.port, zone.vni, zone.zone, zone.vlan);
       this.#zones.set(name, zone);
+    }
+  }
+
+  #putMeters({ meters }: DatapathObjects): void {
+    for (const [name, meter] of meters) {
+      if (same(this.#meters.get(name), meter)) continue;
+      const { number, rate, burst } = meter;
+      this.#datapath.setMeter(number, { rate, burst, packets: false });
+      this.#meters.set(name, meter);
     }
   }
 

@@ -24,36 +24,11 @@ test('everything that this version forwards by is in force', () => {
         portSecurity: false,
         allowedAddressPairs: [{ ip: '10.0.0.9' }],
         securityGroups: ['web'],
-        qos: {},
-      },
-    ],
-  });
-  expect(notInForce(document)).toEqual([]);
-});
-
-test('rate limits are named with what follows for traffic', () => {
-  const document = documentFromValue({
-    hosts,
-    networks,
-    routers: [{ name: 'r1' }],
-    ports: [
-      {
-        ...port,
-        name: 'a',
-        mac: '02:00:00:00:00:01',
-        device: 'a',
         qos: { egress: '1mbit' },
       },
     ],
   });
-  expect(notInForce(document)).toEqual([
-    {
-      kind: 'ports',
-      name: 'a',
-      field: 'qos',
-      message: 'Rate limits are not in force yet: the port is not limited.',
-    },
-  ]);
+  expect(notInForce(document)).toEqual([]);
 });
 
 test('addresses that nobody advertises, or that port security would not know, are named', () => {

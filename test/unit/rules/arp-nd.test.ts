@@ -75,7 +75,7 @@ describe('a neighbour solicitation', () => {
     `ip_proto=icmpv6,tp_src=135,ipv6_src=${source},nd_target=${target},arp_sha=02:00:00:01:01:01`;
 
   test('for a known address, or the link-local of a known MAC, is answered', () => {
-    const answer = 'nd_reply(02:00:00:01:01:02),output(web-1)';
+    const answer = 'meter(2),nd_reply(02:00:00:01:01:02),output(web-1)';
     expect(tiers.verdict(solicit('fd00:1:1::2'))).toBe(answer);
     expect(tiers.verdict(solicit('fe80::ff:fe01:102'))).toBe(answer);
   });

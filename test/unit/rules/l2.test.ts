@@ -142,7 +142,7 @@ test('too-big answers come from the gateways of the network', () => {
   const out = tiers.walk(
     'in_port=web-1,eth_src=02:00:00:01:01:01,eth_dst=02:00:00:01:01:02,eth_type=ip,ip_src=10.1.1.1',
   );
-  const [mtu] = decodeActions(out.actions, 0, out.actionCount);
+  const [, mtu] = decodeActions(out.actions, 0, out.actionCount);
   const bytes = new Uint8Array(Uint32Array.from(mtu!.operands.slice(2)).buffer);
   expect(mtu?.operands[0]).toBe(1400);
   expect([...bytes.subarray(0, 4)]).toEqual([10, 1, 1, 254]);
@@ -156,5 +156,5 @@ test('the MAC of an address pair goes to all of the network, since nobody says w
       'in_port=web-1,eth_src=02:00:00:01:01:01,eth_dst=00:00:5e:00:01:01,' +
         'eth_type=ip,ip_src=10.1.1.1',
     ),
-  ).toBe('enforce_mtu(1400),output_group(web/remote,vni=1001)');
+  ).toBe('meter(2),enforce_mtu(1400),output_group(web/remote,vni=1001)');
 });

@@ -154,8 +154,12 @@ export class FakeNative implements native.NativeDatapath {
   listGroups(): native.NativeGroup[] {
     return [...this.groups.values()];
   }
-  setMeter(): void {}
-  removeMeter(): void {}
+  setMeter(number: number, { rate, burst }: native.NativeMeter): void {
+    this.calls.push(`setMeter ${number} ${rate} ${burst}`);
+  }
+  removeMeter(number: number): void {
+    this.calls.push(`removeMeter ${number}`);
+  }
   setZone(port: number, vni: number, zone: number, vlan: number): void {
     this.calls.push(`setZone ${vni === 0 ? `port ${port} vlan ${vlan}` : `vni ${vni}`} ${zone}`);
   }

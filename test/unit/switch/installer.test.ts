@@ -25,6 +25,7 @@ function objects(change: Partial<DatapathObjects> = {}): DatapathObjects {
     groups: new Map([['blue/all', { number: 5, members: [member(1), member(2)] }]]),
     networks: new Map([['blue', { vni: 100, encap: 'vxlan' }]]),
     zones: new Map(),
+    meters: new Map(),
     endpoints: ['172.31.1.1'],
     ...change,
   };
@@ -222,5 +223,25 @@ describe('ports that wait', () => {
     expect(() => installer.put(objects())).toThrow(
       expect.objectContaining({ code: 'ERR_DATAPATH_CLOSED' }),
     );
+  });
+});
+
+describe('rate limits', () => {
+  const limited = (rate: number) =>
+    objects({ meters: new Map([['a/egress', { number: 3, rate, burst: 131_072 }]]) });
+
+  it('are set before the ports come, once, again when they change, and removed at last', () => {
+    const { native, installer } = installed();
+    installer.put(limited(1000));
+    expect(native.take()).toEqual(['setMeter 3 1000 131072']);
+    installer.put(limited(1000));
+    installer.remove();
+    expect(native.take()).toEqual([]);
+    installer.put(limited(2000));
+    expect(native.take()).toEqual(['setMeter 3 2000 131072']);
+    installer.put(objects());
+    expect(native.take()).toEqual([]);
+    installer.remove();
+    expect(native.take()).toEqual(['removeMeter 3']);
   });
 });
