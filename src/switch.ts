@@ -9,7 +9,7 @@ import { kindWords } from './control/kinds.ts';
 import type * as api from './control/switch-api.ts';
 import { loadAddon } from './datapath/addon.ts';
 import { DatapathCounters } from './datapath/counters.ts';
-import type { DatapathEvent } from './datapath/events.ts';
+import type { DatapathEvent, EntryEvent } from './datapath/events.ts';
 import { type LaunchOptions, launchDatapath } from './datapath/launch.ts';
 import { ctState } from './flow/key.ts';
 import { parseKey } from './flow/key-text.ts';
@@ -20,6 +20,7 @@ import { type NotInForce, notInForce } from './model/coverage.ts';
 import { diffDocuments, revisionOf, withUnchanged } from './model/diff.ts';
 import { type Document, type DocumentKind, singularOf } from './model/document.ts';
 import { parseDocument } from './model/parse.ts';
+import { Translation } from './pipeline/translate.ts';
 import { type Compiled, compile, nothingCompiled } from './rules/compile.ts';
 import { Numbering } from './rules/numbering.ts';
 import { Captures } from './switch/capture.ts';
@@ -28,6 +29,8 @@ import { DocumentStore } from './switch/document-store.ts';
 import { EventHub } from './switch/event-hub.ts';
 import { EventPump } from './switch/event-pump.ts';
 import { explain, traceOf } from './switch/explain.ts';
+import { FlowLog } from './switch/flow-log.ts';
+import { type RecordParts, recordOfDenial, recordOfEntry } from './switch/flow-records.ts';
 import { type Names, namesOf } from './switch/names.ts';
 import { type Found, objectViews } from './switch/object-views.ts';
 import { type ChangedConnection, changedConnections } from './switch/policy-change.ts';
@@ -56,6 +59,9 @@ export class Switch implements api.SwitchApi {
   readonly #pump = new EventPump((event) => this.#take(event));
   readonly #events: EventHub<api.WatchEvent> = new EventHub({ queueMax: watchQueueMax });
   readonly #startedMs = Date.now();
+  readonly #flowLog: FlowLog | undefined;
+  readonly #activeTimer: NodeJS.Timeout | undefined;
+  readonly #logWalk = new Translation();
   #document: Document;
   #revision: number;
   #compiled: Compiled = nothingCompiled;
@@ -78,6 +84,14 @@ export class Switch implements api.SwitchApi {
     this.#document = document;
     this.#revision = revision;
     this.#names = namesOf(this.#numbering, parts.config.host, () => this.#document.ports);
+    const { flowLog } = parts.config;
+    if (flowLog !== undefined) {
+      const log = (message: string, error: unknown) => parts.logger.warn({ err: error }, message);
+      this.#flowLog = new FlowLog({ config: flowLog, log });
+      const activeMs = flowLog.activeSeconds * 1000;
+      const logActive = () => this.#logActive(activeMs).catch(() => undefined);
+      this.#activeTimer = setInterval(logActive, activeMs).unref();
+    }
     this.#captures = new Captures(this.#names, `vtepd ${parts.version}`, parts.config.host);
   }
 
@@ -102,6 +116,9 @@ export class Switch implements api.SwitchApi {
   close(): void {
     this.#closed = true;
     this.#events.close();
+    clearInterval(this.#activeTimer);
+    this.#pump.drain();
+    this.#flowLog?.close();
     this.#runtime?.close();
   }
 
@@ -261,6 +278,7 @@ export class Switch implements api.SwitchApi {
     this.#pump.attach(datapath);
     await runtime.take(this.#compiled, this.#revision);
     this.#captures.attach(datapath);
+    this.#logFlows(runtime);
     runtime.listen();
     logger.info({ started, ...runtime.reconciled }, 'attached to the datapath');
     for (const { device, why } of runtime.installer.waiting)
@@ -303,6 +321,42 @@ export class Switch implements api.SwitchApi {
     if (event.kind === 'capture') this.#captures.take(event);
     else if (event.kind === 'drop') this.#runtime?.slowPath.drops.take(event);
     else if (event.kind !== 'ended') this.#runtime?.lister.take(event);
+    else this.#logEntry(event);
+  }
+
+  // ---- the flow log ---------------------------------------------------------------------------
+
+  /** Has every connection logged, or none, whatever an earlier vtepd wanted. */
+  #logFlows(runtime: Runtime): void {
+    const log = this.#flowLog;
+    runtime.lister.reportEnds(log !== undefined);
+    if (log === undefined) return;
+    runtime.slowPath.drops.onDenial = (slot) => {
+      const record = recordOfDenial(this.#recordParts(runtime), slot);
+      if (record !== undefined) log.add(record);
+    };
+  }
+
+  #logEntry({ report, timeNs }: EntryEvent): void {
+    const runtime = this.#runtime;
+    if (runtime === undefined) return;
+    const atMs = Number(timeNs / 1_000_000n);
+    this.#flowLog?.add(recordOfEntry(this.#recordParts(runtime), report, atMs, 'ended'));
+  }
+
+  /** Connections that go on are told of now and then. */
+  async #logActive(activeMs: number): Promise<void> {
+    const runtime = this.#runtime;
+    if (runtime === undefined) return;
+    const parts = this.#recordParts(runtime);
+    for (const report of await runtime.lister.list()) {
+      if (report.ageMs < activeMs || report.idleMs >= activeMs) continue;
+      this.#flowLog?.add(recordOfEntry(parts, report, Date.now(), 'active'));
+    }
+  }
+
+  #recordParts({ slowPath }: Runtime): RecordParts {
+    return { slowPath, names: this.#names, revision: this.#revision, walk: this.#logWalk };
   }
 
   #tell(kind: api.WatchEvent['kind'], name: string, message: string): void {
@@ -338,6 +392,7 @@ export class Switch implements api.SwitchApi {
         flows,
         learned: this.#runtime?.slowPath.learning.size ?? 0,
       },
+      flowLog: this.#flowLog?.counts ?? null,
       audit: { audited: audit?.audited ?? 0, mismatches: audit?.mismatches ?? 0 },
       warnings: this.#warnings(),
     };

@@ -103,6 +103,7 @@ const noUnitTest: Readonly<Record<string, string>> = {
   'src/slowpath/audit.ts': 'entries of real workers: test/switch/why.test.ts',
   'src/slowpath/drop-ledger.ts': 'drops of real workers: test/switch/why.test.ts',
   'src/switch/entry-lister.ts': 'entries of real workers: test/switch/why.test.ts',
+  'src/switch/flow-records.ts': 'what real entries carried: test/switch/why.test.ts, test/e2e',
   'src/switch/explain.ts': 'packets that real workers saw: test/switch/why.test.ts',
   'src/switch/policy-change.ts': 'connections of real workers: test/switch/why.test.ts',
 };

@@ -146,6 +146,10 @@ export const statusSchema = z.object({
   audit: z
     .object({ audited: count, mismatches: count })
     .describe('Live entries held against the rules, and those that were wrong.'),
+  flowLog: z
+    .object({ written: count, lost: count })
+    .nullable()
+    .describe('Records of the flow log, and those that were lost.'),
   warnings: z.array(z.string()),
 });
 

@@ -83,6 +83,8 @@ export interface SwitchStatus {
   };
   /** Live exact entries that were held against the rules, and those that were wrong: bugs. */
   readonly audit: { readonly audited: number; readonly mismatches: number };
+  /** Records of the flow log, and those that were lost; null: there is none. */
+  readonly flowLog: { readonly written: number; readonly lost: number } | null;
   /**
    * Sentences that an operator should read: missing devices, unresolved tunnels, unwritable state,
    * ...

@@ -50,15 +50,17 @@ const socketMode = z
   })
   .pipe(z.string());
 
-const listenAddress = z.string({ error: listenExpected() }).check((context) => {
-  const { value: input } = context;
-  if (splitListen(input) !== undefined) return;
-  context.issues.push({ code: 'custom', input, message: listenExpected() });
-});
-
-function listenExpected(): string {
-  return 'an address and a TCP port such as 192.0.2.1:7443 or [fd00::1]:7443';
+function addressAndPort(expected: string) {
+  return z.string({ error: expected }).check((context) => {
+    const { value: input } = context;
+    if (splitListen(input) !== undefined) return;
+    context.issues.push({ code: 'custom', input, message: expected });
+  });
 }
+
+const listenAddress = addressAndPort(
+  'an address and a TCP port such as 192.0.2.1:7443 or [fd00::1]:7443',
+);
 
 function powerOfTwo(what: string, min: number, max: number) {
   const message = `${what} from ${min} to ${max}, a power of two`;
@@ -144,6 +146,32 @@ const datapathSchema = field.mapping('datapath', {
     .describe('How long an idle worker looks again before it sleeps.'),
 });
 
+const ipfixSchema = field.mapping('ipfix', {
+  collector: addressAndPort(
+    'an address and a UDP port such as 192.0.2.1:4739 or [fd00::1]:4739',
+  ).describe('Address and UDP port of the collector.'),
+  domain: field
+    .wholeNumber('an observation domain', 0, 0xffffffff)
+    .default(1)
+    .describe('Which exporter this is to the collector.'),
+});
+
+const flowLogSchema = field.mapping('flowLog', {
+  file: field
+    .absolutePath('a file')
+    .optional()
+    .describe('File of JSON lines, one for each direction of a connection.'),
+  fileMegabytes: field
+    .wholeNumber('a number of megabytes', 1, 1024)
+    .default(100)
+    .describe('A file that has grown so large is renamed to FILE.1.'),
+  ipfix: ipfixSchema.optional().describe('Records for an IPFIX collector, over UDP.'),
+  activeSeconds: field
+    .wholeNumber('a number of seconds', 1, 86_400)
+    .default(60)
+    .describe('Connections that go on are told of this often.'),
+});
+
 const logSchema = field.mapping('log', {
   level: field.oneOf(logLevels).default('info').describe('Least important lines that are written.'),
 });
@@ -159,6 +187,9 @@ export const configSchema = field
       .default('/var/lib/vtepd')
       .describe('Directory that keeps the applied document.'),
     log: logSchema.prefault({}).describe('The log.'),
+    flowLog: flowLogSchema
+      .optional()
+      .describe('Who talked to whom, how much, and by which rule; absent: not logged.'),
   })
   .describe('Configuration of vtepd.');
 
@@ -185,7 +216,7 @@ export function socketModeBits(config: Config): number {
   return Number.parseInt(config.control.mode, 8);
 }
 
-/** Address and port of `control.listen`; undefined when it is not one. */
+/** Address and port of "192.0.2.1:7443"; undefined when it is not one. */
 export function splitListen(text: string): { host: string; port: number } | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -197,7 +228,7 @@ export function splitListen(text: string): { host: string; port: number } | unde
 
 function checkConfig(config: Config): readonly Finding[] {
   const findings: Finding[] = [];
-  const { tunnel, control, datapath } = config;
+  const { tunnel, control, datapath, flowLog } = config;
   if (tunnel.port === tunnel.genevePort) {
     const message = `VXLAN has port ${tunnel.port}`;
     const expected = 'two UDP ports, one for each encapsulation';
@@ -215,6 +246,10 @@ function checkConfig(config: Config): readonly Finding[] {
     const message = 'there is no control.listen';
     const expected = 'an address to listen at; the unix socket has no TLS';
     findings.push({ path: ['control', 'tls'], message, expected });
+  }
+  if (flowLog !== undefined && flowLog.file === undefined && flowLog.ipfix === undefined) {
+    const expected = 'file or ipfix, so that there is somewhere to log to';
+    findings.push({ path: ['flowLog'], message: 'it names no place', expected });
   }
   return findings;
 }

@@ -56,6 +56,8 @@ interface Cell {
 
 export class DropLedger {
   readonly decisions: Decisions;
+  /** Told of flows that drop, when they leave: for a log. */
+  onDenial: ((slot: number) => void) | undefined;
   readonly #pipeline: Pipeline;
   readonly #store: FlowStore;
   readonly #cells = new Map<string, Cell>();
@@ -69,10 +71,12 @@ export class DropLedger {
 
   /** A flow leaves: what it dropped is added up. */
   leave(slot: number): void {
-    const reason = this.#reasonAt(slot);
+    const reason = this.reasonAt(slot);
     if (reason === 0) return;
     const { packets } = this.#store.memory.carried(slot);
-    if (packets > 0) this.#cellAt(slot, reason).packets += packets;
+    if (packets === 0) return;
+    this.onDenial?.(slot);
+    this.#cellAt(slot, reason).packets += packets;
   }
 
   /** A packet was dropped by a verdict of its own. */
@@ -84,7 +88,7 @@ export class DropLedger {
   /** Rules are about to change: the names of those that drop now are remembered. */
   settle(): void {
     for (let slot = 1; slot <= this.#store.highest; slot += 1) {
-      if (this.#store.isLinked(slot) && this.#reasonAt(slot) !== 0) {
+      if (this.#store.isLinked(slot) && this.reasonAt(slot) !== 0) {
         this.decisions.remember(this.#store.decision(slot));
       }
     }
@@ -107,7 +111,7 @@ export class DropLedger {
     const counts = new Map<string, Cell>();
     for (const [name, cell] of this.#cells) counts.set(name, { ...cell });
     for (let slot = 1; slot <= this.#store.highest; slot += 1) {
-      const reason = this.#store.isLinked(slot) ? this.#reasonAt(slot) : 0;
+      const reason = this.#store.isLinked(slot) ? this.reasonAt(slot) : 0;
       if (reason === 0) continue;
       const { packets } = this.#store.memory.carried(slot);
       const [port, text] = this.#whose(slot);
@@ -125,8 +129,14 @@ export class DropLedger {
     return found.sort((one, other) => other.timeMs - one.timeMs);
   }
 
+  /** A packet that this flow dropped and that was shown; undefined: none was. */
+  sampleOf(slot: number): DropSample | undefined {
+    for (const { recent } of this.#cells.values()) if (recent?.flow === slot) return recent;
+    return undefined;
+  }
+
   /** Drop reason of the flow's program; 0: it does not drop. */
-  #reasonAt(slot: number): number {
+  reasonAt(slot: number): number {
     const { slots } = this.#store.memory;
     const word = slots[this.#store.actionsAt(slot)]!;
     if (this.#store.actionCount(slot) !== 1) return 0;
@@ -165,7 +175,7 @@ export class DropLedger {
 
   /** The rule: that of the flow, or the one that the packet would meet now, if it says the same. */
   #textOf(flow: number, key: Uint32Array, reason: number): DecisionText {
-    if (flow !== 0 && this.#reasonAt(flow) === reason) {
+    if (flow !== 0 && this.reasonAt(flow) === reason) {
       return this.decisions.text(this.#store.decision(flow));
     }
     translate(this.#pipeline, key, 0, this.#walk);

@@ -359,6 +359,14 @@ export class ModelSwitch {
     return this.counters.worker(0);
   }
 
+  /** Audits every live entry, which must be as the rules want it, and closes. */
+  async end(): Promise<void> {
+    if (this.#closed) return;
+    const wrong = await this.auditAll();
+    this.close();
+    if (wrong.length > 0) throw new Error(`wrong entries: ${JSON.stringify(wrong)}`);
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -15,8 +15,8 @@ import { firstLack } from '../support/requires.ts';
 const judge = new Judge();
 const open: ModelSwitch[] = [];
 
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.end();
 });
 
 const underlays = {

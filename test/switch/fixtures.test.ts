@@ -19,8 +19,8 @@ import { onTheWire } from '../support/wire.ts';
 const folder = join(import.meta.dirname, '../fixtures/pcap');
 const open: ModelSwitch[] = [];
 
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.end();
 });
 
 function model(document: TwoContainers, options: ModelOptions = {}): ModelSwitch {

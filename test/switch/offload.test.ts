@@ -21,8 +21,8 @@ import { onTheWire } from '../support/wire.ts';
 const judge = new Judge();
 const open: ModelSwitch[] = [];
 
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.end();
 });
 
 /** The two containers, and c3 on h1. */

@@ -8,8 +8,8 @@ import { eth, type Packet } from '../support/packet.ts';
 
 const open: ModelSwitch[] = [];
 
-afterEach(() => {
-  for (const one of open.splice(0)) one.close();
+afterEach(async () => {
+  for (const one of open.splice(0)) await one.end();
 });
 
 const mac = (last: number) => `02:00:00:00:00:0${last}`;

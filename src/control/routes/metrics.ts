@@ -98,7 +98,7 @@ function dropFamily(drops: readonly DropView[]): Family {
 }
 
 function statusFamilies(status: SwitchStatus): Family[] {
-  const { counts, datapath, host, version, startedMs, audit } = status;
+  const { counts, datapath, host, version, startedMs, audit, flowLog } = status;
   const recovery = datapath.lastRecoveryMs;
   return [
     {
@@ -120,6 +120,12 @@ function statusFamilies(status: SwitchStatus): Family[] {
     gauge('flows', 'Megaflows in the datapath.', counts.flows),
     gauge('learned_addresses', 'Addresses learned.', counts.learned),
     counter('audited_entries_total', 'Live entries held against the rules.', audit.audited),
+    ...(flowLog === null
+      ? []
+      : [
+          counter('flow_records_total', 'Records of the flow log.', flowLog.written),
+          counter('flow_records_lost_total', 'Records that could not be kept.', flowLog.lost),
+        ]),
     counter('audit_mismatches_total', 'Entries that were wrong: bugs.', audit.mismatches),
   ];
 }

@@ -107,6 +107,7 @@ export class FakeSwitch implements api.SwitchApi {
       },
       counts: { ports: 2, tunnels: 1, networks: 1, rules: 12, flows: 3, learned: 0 },
       audit: { audited: 1200, mismatches: 0 },
+      flowLog: null,
       warnings: this.warnings,
     };
   }
