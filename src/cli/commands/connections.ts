@@ -3,9 +3,10 @@
 // What the exact caches hold: connections whose packets have passed lately, with what they carried.
 
 import type { ConnectionView } from '../../control/switch-api.ts';
+import { SwitchError } from '../../lib/errors.ts';
 import { bytes, count, duration } from '../human.ts';
 import { print, table } from '../output.ts';
-import type { Verb } from '../verb.ts';
+import type { Context, Verb } from '../verb.ts';
 
 export const verb: Verb = {
   name: 'connections',
@@ -25,11 +26,22 @@ export const verb: Verb = {
   async run(context) {
     const { client, options } = context;
     let found = await client.connections();
-    if (options.port !== undefined) found = found.filter(({ port }) => port === options.port);
+    if (options.port !== undefined) {
+      const wanted = await knownPort(context, String(options.port));
+      found = found.filter(({ port }) => port === wanted);
+    }
     if (options.limit !== undefined) found = found.slice(0, Number(options.limit));
     await print(context, found, () => renderConnections(found));
   },
 };
+
+/** The port by the name that connections have, whether it was called so or by its device. */
+async function knownPort({ client }: Context, wanted: string): Promise<string> {
+  const { ports } = await client.top();
+  const found = ports.find(({ port, device }) => [port, device].includes(wanted));
+  if (found !== undefined) return found.port;
+  throw new SwitchError('ERR_PORT_NOT_FOUND', `this host has no port "${wanted}"`);
+}
 
 /** One line per connection. */
 export function renderConnections(list: readonly ConnectionView[]): string | Promise<string> {

@@ -12,7 +12,11 @@ describe('vtepctl connections', () => {
   });
 
   it('shows those of one port', async () => {
-    expect(await served.json('connections', '--port', 'c1')).toHaveLength(1);
-    expect(await served.text('connections', '--port', 'c9')).toBe('no connections\n');
+    for (const name of ['c1', 'veth1']) {
+      expect(await served.json('connections', '--port', name)).toHaveLength(1);
+    }
+    expect(await served.text('connections', '--port', 'uplink')).toBe('no connections\n');
+    const { code, stderr } = await served.ctl(['connections', '--port', 'nosuch']);
+    expect([code, stderr]).toEqual([5, expect.stringContaining('no port "nosuch"')]);
   });
 });
