@@ -34,7 +34,8 @@ export async function kernelVtep(lab: Lab, options: KernelVtepOptions) {
   const vxlan = `${options.name ?? 'vx'}${vni}`;
   const bridge = `br${vni}`;
   const ip = (...args: string[]) => lab.must(ns, 'ip', args);
-  await ip('link', 'add', bridge, 'type', 'bridge');
+  // A bridge that snoops joins a group and says so, from a MAC of its own, some time later.
+  await ip('link', 'add', bridge, 'type', 'bridge', 'mcast_snooping', '0');
   await ip(
     ...['link', 'add', vxlan, 'type', 'vxlan', 'id', String(vni), 'local', options.local],
     ...['dev', options.device, 'dstport', String(options.port ?? 4789)],
