@@ -56,30 +56,53 @@ export interface Places {
   readonly gatewayAt?: number;
 }
 
-/** Fields of all kinds of steps. */
-interface AnyStep extends Places {
+/**
+ * A step of any kind: all have one shape, since a walk reads the steps of all rules at one place,
+ * where the engine is several times slower when each kind has a shape of its own.
+ */
+class AnyStep {
   readonly kind: Step['kind'];
-  readonly register?: number;
-  readonly value?: number;
-  readonly values?: readonly number[];
-  readonly words?: Uint32Array;
-  readonly answer?: Uint32Array;
-  readonly receivers?: Receivers;
-  readonly stage?: StageName;
-  readonly reason?: number;
+  readonly register: number | undefined;
+  readonly value: number | undefined;
+  readonly words: Uint32Array | undefined;
+  readonly sourceIdAt: number | undefined;
+  readonly gatewayAt: number | undefined;
+  readonly stage: StageName | undefined;
+  readonly reason: number | undefined;
+  readonly answer: Uint32Array | undefined;
+  readonly receivers: Receivers | undefined;
+  readonly values: readonly number[] | undefined;
+
+  constructor(step: Partial<AnyStep> & Pick<Step, 'kind'>) {
+    this.kind = step.kind;
+    this.register = step.register;
+    this.value = step.value;
+    this.words = step.words;
+    this.sourceIdAt = step.sourceIdAt;
+    this.gatewayAt = step.gatewayAt;
+    this.stage = step.stage;
+    this.reason = step.reason;
+    this.answer = step.answer;
+    this.receivers = step.receivers;
+    this.values = step.values;
+  }
 }
 
-/**
- * The same steps as objects of one shape: a walk reads the steps of all rules at one place, where
- * the engine is several times slower when each kind has a shape of its own.
- */
+/** Steps that say no more than their kind and a stage: thousands of rules share one of each. */
+const sharedSteps = new Map<string, Step>();
+
+function uniformStep(step: Step): Step {
+  const shared = step.kind === 'goto' || Object.keys(step).length === 1;
+  if (!shared) return new AnyStep(step) as Step;
+  const name = step.kind === 'goto' ? `goto ${step.stage}` : step.kind;
+  const known = sharedSteps.get(name) ?? (new AnyStep(step) as Step);
+  sharedSteps.set(name, known);
+  return known;
+}
+
+/** The same steps as objects of one shape. */
 export function uniformSteps(steps: readonly Step[]): readonly Step[] {
-  return steps.map((step) => {
-    const { kind, register, value, words, sourceIdAt, receivers, stage, reason }: AnyStep = step;
-    const { values, answer, gatewayAt }: AnyStep = step;
-    const one = { kind, register, value, words, sourceIdAt, receivers, stage, reason };
-    return { ...one, values, answer, gatewayAt } as Step;
-  });
+  return steps.map(uniformStep);
 }
 
 /** Action words that replicate a packet; the source port's id replaces the word at `sourceIdAt`. */
