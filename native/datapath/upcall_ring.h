@@ -111,6 +111,8 @@ class UpcallRing {
 
   // Whether answered() would return something; for the decision to sleep.
   bool has_answers() const noexcept;
+  // Whether any record waits for its verdict, or has one that was not taken yet.
+  bool waits() const noexcept { return count_ != 0; }
   void set_sleeping(bool sleeping) noexcept;
   // Bytes that a port without VLANs and tunnels holds now.
   uint32_t held_bytes(uint16_t port) const noexcept { return shares_.held_bytes(port); }

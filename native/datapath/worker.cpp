@@ -54,12 +54,18 @@ void Worker::process(WorkerPort& port, Batch& batch) noexcept {
   run(batch);                // in arrival order
 }
 
+// How long it looks again before it sleeps. Not at all while the slow path has a question: the
+// kernel wakes its thread on the CPU of who rings, where it would wait for us to sleep.
+uint64_t Worker::patience_ns() const noexcept {
+  return upcalls_.waits() ? 0 : uint64_t{shared_.config.spin_us} * 1000;
+}
+
 void Worker::loop() noexcept {
   while (!stopping_.load(std::memory_order_acquire)) {
     const bool worked = breathe();
     if (worked) {
       busy_ns_ = now_ns_;
-    } else if (now_ns_ - busy_ns_ > uint64_t{shared_.config.spin_us} * 1000 && !sweep_behind()) {
+    } else if (now_ns_ - busy_ns_ > patience_ns() && !sweep_behind()) {
       sleep();
     }
   }

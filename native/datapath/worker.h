@@ -92,6 +92,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
  private:
   // worker.cpp: the loop.
   void loop() noexcept;
+  uint64_t patience_ns() const noexcept;
   bool breathe() noexcept;
   uint32_t receive_hot() noexcept;
   void process(WorkerPort& port, Batch& batch) noexcept;
