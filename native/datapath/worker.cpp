@@ -54,20 +54,16 @@ void Worker::process(WorkerPort& port, Batch& batch) noexcept {
   run(batch);                // in arrival order
 }
 
-// How long it looks again before it sleeps. Not at all while the slow path has a question: the
-// kernel wakes its thread on the CPU of who rings, where it would wait for us to sleep.
-uint64_t Worker::patience_ns() const noexcept {
-  return upcalls_.waits() ? 0 : uint64_t{shared_.config.spin_us} * 1000;
-}
-
+// Where it has just asked the slow path, it sleeps at once, and so it does while an answer is under
+// way: the kernel wakes the slow path's thread on the CPU of who rings, where it would wait for us.
+// Packets that have come meanwhile end the sleep before it begins.
 void Worker::loop() noexcept {
+  const uint64_t spin_ns = uint64_t{shared_.config.spin_us} * 1000;
   while (!stopping_.load(std::memory_order_acquire)) {
     const bool worked = breathe();
-    if (worked) {
-      busy_ns_ = now_ns_;
-    } else if (now_ns_ - busy_ns_ > patience_ns() && !sweep_behind()) {
-      sleep();
-    }
+    if (worked) busy_ns_ = now_ns_;
+    const bool rests = now_ns_ - busy_ns_ > spin_ns || (!worked && upcalls_.waits());
+    if ((rests || rang_) && !sweep_behind()) sleep();
   }
   shared_.grace.leave(number_);
 }

@@ -92,7 +92,6 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
  private:
   // worker.cpp: the loop.
   void loop() noexcept;
-  uint64_t patience_ns() const noexcept;
   bool breathe() noexcept;
   uint32_t receive_hot() noexcept;
   void process(WorkerPort& port, Batch& batch) noexcept;
@@ -229,6 +228,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
 
   uint64_t now_ns_ = 0;             // CLOCK_MONOTONIC at the breath's start
   uint64_t busy_ns_ = 0;            // when there was work last
+  bool rang_ = false;               // the slow path's doorbell, at this breath's end
   uint64_t glanced_ns_ = 0;         // when epoll was asked last
   uint64_t second_ns_ = 0;          // when every_second() ran last
   uint64_t swept_ms_ = 0;           // when the tables were swept last

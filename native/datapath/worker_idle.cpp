@@ -46,6 +46,7 @@ void Worker::begin_breath() noexcept {
 void Worker::end_breath(bool worked) noexcept {
   const bool upcalls = upcalls_.publish(now_ns_);
   const bool events = events_.publish();
+  rang_ = upcalls;
   if (upcalls || events) {
     counter(WorkerCounter::UpcallWakes)++;
     ring_doorbell(shared_.slow_path_doorbell);
