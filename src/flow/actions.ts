@@ -5,7 +5,7 @@
 // memory. The writer appends to a buffer of its caller and allocates nothing.
 
 import { formatIp, formatMac } from '../lib/addresses.ts';
-import { dropReasonName } from './drop-reasons.ts';
+import { dropReason, dropReasonName } from './drop-reasons.ts';
 
 /** Words of one flow's program, and of a one-shot program inside an upcall record. */
 export const actionWordsMax = 64;
@@ -60,6 +60,27 @@ export const unreachableGatewayAt = 1;
 
 /** Argument of Unreachable. */
 export const unreachable = Object.freeze({ noRoute: 0, host: 1, port: 2 });
+const unreachableReasons = [
+  dropReason.NoRoute,
+  dropReason.HostUnreachable,
+  dropReason.RouterItself,
+];
+
+/** Drop reason of a program that drops every packet, at `at`; 0: it does not. */
+export function dropReasonOf(words: Uint32Array, at: number): number {
+  const word = words[at]!;
+  const arg = word >>> 16;
+  switch (word & 0xff) {
+    case op.Drop:
+      return arg;
+    case op.Reject:
+      return dropReason.AclReject;
+    case op.Unreachable:
+      return unreachableReasons[arg] ?? 0;
+    default:
+      return 0;
+  }
+}
 
 /** NdReply: the advertisement carries the router flag. */
 export const ndReplyRouter = 1;

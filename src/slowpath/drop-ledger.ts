@@ -8,8 +8,7 @@
 // Limits: cellsMax kinds; a kind that comes when all are in use replaces the oldest.
 
 import type { DropEvent } from '../datapath/events.ts';
-import { actionWord, op } from '../flow/actions.ts';
-import { dropReason } from '../flow/drop-reasons.ts';
+import { dropReasonOf } from '../flow/actions.ts';
 import { field, getNumber, setNumber } from '../flow/key.ts';
 import { parsePacket } from '../flow/packet.ts';
 import type { Pipeline } from '../pipeline/pipeline.ts';
@@ -21,7 +20,6 @@ const cellsMax = 4096;
 /** In the place of a port, for packets of tunnels: their flows do not tell by which uplink. */
 export const fromTunnel = -1;
 const generationMask = 0xffffff;
-const rejectWord = actionWord(op.Reject);
 
 /** A dropped packet that was shown. */
 export interface DropSample extends DecisionText {
@@ -137,11 +135,7 @@ export class DropLedger {
 
   /** Drop reason of the flow's program; 0: it does not drop. */
   reasonAt(slot: number): number {
-    const { slots } = this.#store.memory;
-    const word = slots[this.#store.actionsAt(slot)]!;
-    if (this.#store.actionCount(slot) !== 1) return 0;
-    if (word === rejectWord) return dropReason.AclReject;
-    return (word & 0xff) === op.Drop ? word >>> 16 : 0;
+    return dropReasonOf(this.#store.memory.slots, this.#store.actionsAt(slot));
   }
 
   #whose(slot: number): [port: number, text: DecisionText] {

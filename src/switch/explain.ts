@@ -6,8 +6,7 @@
 
 import type { TraceResult, WhyPacket } from '../control/switch-api.ts';
 import type { EntryReport } from '../datapath/events.ts';
-import { actionWord, op } from '../flow/actions.ts';
-import { dropReason, dropReasonTexts } from '../flow/drop-reasons.ts';
+import { dropReasonTexts } from '../flow/drop-reasons.ts';
 import { looksLikeFiveTuple, parseFiveTuple } from '../flow/five-tuple.ts';
 import { field, flowKeyWords, getBytes, isZero } from '../flow/key.ts';
 import { formatKey, type Match } from '../flow/key-text.ts';
@@ -147,7 +146,7 @@ function decidedBy(parts: ExplainParts, slot: number, key: Uint32Array): Decided
   const { rule, origin, path } = drops.decisions.text(flows.decision(slot));
   const walk = new Translation();
   translate(pipeline, key, 0, walk);
-  const reason = dropReasonTexts[reasonOf(flows.memory.slots[flows.actionsAt(slot)]!)];
+  const reason = dropReasonTexts[drops.reasonAt(slot)];
   const dropped = reason !== undefined && reason.number !== 0;
   return {
     flow: slot,
@@ -160,12 +159,6 @@ function decidedBy(parts: ExplainParts, slot: number, key: Uint32Array): Decided
     trace: traceOf(parts, key),
     agrees: sameActions(parts, slot, walk),
   };
-}
-
-/** Drop reason of a program by its first word; 0: it does not drop. */
-function reasonOf(word: number): number {
-  if (word === actionWord(op.Reject)) return dropReason.AclReject;
-  return (word & 0xff) === op.Drop ? word >>> 16 : 0;
 }
 
 function sameActions({ slowPath: { flows } }: ExplainParts, slot: number, walk: Translation) {

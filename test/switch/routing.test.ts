@@ -145,6 +145,19 @@ describe('errors come from the gateway that the sender knows', () => {
     expect(one.drops()).toEqual({ mtu_exceeded: 1 });
   });
 
+  test('are drops that vtepctl why names and that are counted by rule', async () => {
+    const one = model();
+    const frame = udp(four('203.0.113.1', 64)).build();
+    for (const _ of [1, 2, 3]) expect(one.fate('c1', frame)).toBe('c1 no_route');
+    const { flows, drops } = one.slowPath;
+    const slots = Array.from({ length: flows.highest }, (_, at) => at + 1);
+    const slot = slots.find((at) => flows.isLinked(at) && drops.reasonAt(at) !== 0);
+    const [why] = await one.why(`${slot}`);
+    expect(why).toMatchObject({ drop: 'no_route', decidedBy: 'route/r1/none', agrees: true });
+    const rules = drops.counts().filter(({ packets }) => packets > 0);
+    expect(rules).toMatchObject([{ packets: 3, rule: 'route/r1/none' }]);
+  });
+
   test('is never sent about an error', () => {
     const one = model();
     const about = four('203.0.113.1').icmp({ type: 3, code: 3 }).raw(new Uint8Array(28));
