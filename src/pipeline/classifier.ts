@@ -23,6 +23,7 @@
 // A lookup allocates nothing. Adding and removing a rule are O(1) but for growth.
 
 import { field, flowKeyWords } from '../flow/key.ts';
+import { murmurFinish, murmurMix } from '../lib/murmur.ts';
 import { pipelineKeyWords } from './registers.ts';
 import type { Rule } from './rule.ts';
 
@@ -42,20 +43,6 @@ const slotCountMin = 4;
 
 function range(first: number, end: number): number[] {
   return Array.from({ length: end - first }, (_, index) => first + index);
-}
-
-/** One step of the hash: murmur3's, on 32 bits. The result is a small integer to V8. */
-function mix(hash: number, word: number): number {
-  let bits = Math.imul(word, 0xcc9e2d51 | 0);
-  bits = (bits << 15) | (bits >>> 17);
-  const mixed = hash ^ Math.imul(bits, 0x1b873593);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + (0xe6546b64 | 0)) | 0;
-}
-
-function finish(hash: number): number {
-  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b | 0);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35 | 0);
-  return (bits ^ (bits >>> 16)) | 0;
 }
 
 const filterPlacesMin = 64;
@@ -164,7 +151,7 @@ class Subtable {
 
   /** The best rule for `key`, whose masked words have this hash. */
   best(hash: number, key: Uint32Array): Rule | undefined {
-    return this.#chains[this.#find(finish(hash), key)]?.[0];
+    return this.#chains[this.#find(murmurFinish(hash), key)]?.[0];
   }
 
   add(rule: Rule): void {
@@ -209,9 +196,9 @@ class Subtable {
   #hash(key: Uint32Array): number {
     let hash = 0;
     for (let index = 0; index < this.#words.length; index += 1) {
-      hash = mix(hash, key[this.#words[index]!]! & this.#masks[index]!);
+      hash = murmurMix(hash, key[this.#words[index]!]! & this.#masks[index]!);
     }
-    return finish(hash);
+    return murmurFinish(hash);
   }
 
   /** The slot that holds the masked key, or the free one where it would go. */
@@ -270,7 +257,7 @@ class Subtable {
     let hash = 0;
     let segment = 0;
     for (let index = 0; index < this.#words.length && segment < this.#ends.length; index += 1) {
-      hash = mix(hash, key[this.#words[index]!]! & this.#masks[index]!);
+      hash = murmurMix(hash, key[this.#words[index]!]! & this.#masks[index]!);
       if (this.#ends[segment] !== index + 1) continue;
       const filter = this.filters[segment]!;
       if (change > 0) filter.add(hash);
@@ -389,7 +376,7 @@ export class Classifier {
         for (const segmentEnd = at + words * 2; at < segmentEnd; at += 2) {
           const word = program[at]!;
           const bits = program[at + 1]!;
-          hash = mix(hash, key[word]! & bits);
+          hash = murmurMix(hash, key[word]! & bits);
           mask[word] = mask[word]! | bits;
         }
         if (filter === filtersEnd) {

@@ -7,6 +7,7 @@
 // Fragments behind the first have no ports, so ports do not count in any of them.
 
 import { ethType, fragNone, ipProto } from '../flow/key.ts';
+import { murmurFinish, murmurMix } from '../lib/murmur.ts';
 
 /** Words of the key. The EtherType is the upper half of its word, in the order of the wire. */
 const ethTypeWord = 2;
@@ -28,24 +29,10 @@ export function spread(key: Uint32Array, mask: Uint32Array, count: number): numb
   const type = read(ethTypeWord, ethTypeMask) >>> 0;
   const words = type === ipv6Type ? addressWords.six : addressWords.four;
   const protocols = read(protocolWord, protocolMask);
-  let hash = mix(0, (protocols >>> 16) & 0xff);
-  for (const word of words) hash = mix(hash, read(word, 0xffffffff));
+  let hash = murmurMix(0, (protocols >>> 16) & 0xff);
+  for (const word of words) hash = murmurMix(hash, read(word, 0xffffffff));
   const protocol = (protocols >>> 16) & 0xff;
   const ports = protocol === ipProto.tcp || protocol === ipProto.udp || protocol === ipProto.sctp;
-  if (ports && protocols >>> 24 === fragNone) hash = mix(hash, read(portsWord, portsMask));
-  return finish(hash) % count;
-}
-
-/** One step of murmur3. */
-function mix(hash: number, word: number): number {
-  let bits = Math.imul(word, 0xcc9e2d51);
-  bits = (bits << 15) | (bits >>> 17);
-  const mixed = hash ^ Math.imul(bits, 0x1b873593);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
-}
-
-function finish(hash: number): number {
-  let bits = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return (bits ^ (bits >>> 16)) >>> 0;
+  if (ports && protocols >>> 24 === fragNone) hash = murmurMix(hash, read(portsWord, portsMask));
+  return (murmurFinish(hash) >>> 0) % count;
 }

@@ -13,8 +13,6 @@ import type { Pipeline } from '../pipeline/pipeline.ts';
 import { Translation, translate } from '../pipeline/translate.ts';
 import type { FlowStore } from './flow-store.ts';
 
-const generationMask = 0xffffff;
-
 export interface Mismatch {
   readonly key: string;
   readonly flow: number;
@@ -66,8 +64,7 @@ export class Audit {
 
   #isCurrent({ flow, generation, key }: EntryReport): boolean {
     const store = this.#store;
-    if (flow === 0 || flow >= store.memory.count || !store.isLinked(flow)) return false;
-    if (((store.generation(flow) ^ generation) & generationMask) !== 0) return false;
+    if (!store.isCurrent(flow, generation)) return false;
     const { slots } = store.memory;
     const state = getNumber(slots, store.keyAt(flow), field.ct_state);
     const mask = getNumber(slots, store.maskAt(flow), field.ct_state);
@@ -78,14 +75,9 @@ export class Audit {
     const store = this.#store;
     const walk = this.#walk;
     translate(this.#pipeline, key, 0, walk);
+    if (store.doesSame(flow, walk)) return undefined;
     const { slots } = store.memory;
-    const [at, count] = [store.actionsAt(flow), store.actionCount(flow)];
-    let same = count === walk.actionCount;
-    for (let index = 0; same && index < count; index += 1) {
-      same = slots[at + index] === walk.actions[index];
-    }
-    if (same) return undefined;
-    const installed = formatActions(slots, at, count);
+    const installed = formatActions(slots, store.actionsAt(flow), store.actionCount(flow));
     const right = formatActions(walk.actions, 0, walk.actionCount);
     return { key: formatKey(key), flow, installed, right };
   }

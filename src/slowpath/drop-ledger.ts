@@ -19,7 +19,6 @@ import type { FlowStore } from './flow-store.ts';
 const cellsMax = 4096;
 /** In the place of a port, for packets of tunnels: their flows do not tell by which uplink. */
 export const fromTunnel = -1;
-const generationMask = 0xffffff;
 
 /** A dropped packet that was shown. */
 export interface DropSample extends DecisionText {
@@ -97,7 +96,7 @@ export class DropLedger {
   take(event: DropEvent): void {
     const { port, reason, packet, originalBytes } = event;
     const key = keyOf(event);
-    const flow = this.#isCurrent(event) ? event.flow : 0;
+    const flow = this.#store.isCurrent(event.flow, event.generation) ? event.flow : 0;
     const text = this.#textOf(flow, key, reason);
     const timeMs = Number(event.timeNs / 1_000_000n);
     const sample = { ...text, port, reason, timeMs, packet, originalBytes, key, flow };
@@ -160,11 +159,6 @@ export class DropLedger {
       this.#cells.delete(oldest!);
     }
     return cell;
-  }
-
-  #isCurrent({ flow, generation }: DropEvent): boolean {
-    if (flow === 0 || flow >= this.#store.memory.count || !this.#store.isLinked(flow)) return false;
-    return ((this.#store.generation(flow) ^ generation) & generationMask) === 0;
   }
 
   /** The rule: that of the flow, or the one that the packet would meet now, if it says the same. */

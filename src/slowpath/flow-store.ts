@@ -23,6 +23,8 @@ const leaving = 2;
 /** Owners of flows are told apart by a hash, so two of them may have one share. */
 const ownersMax = 4096;
 const sharePerFree = 2;
+/** What exact entries hold of a generation. */
+const generationMask = 0xffffff;
 
 export class FlowStore {
   readonly memory: FlowMemory;
@@ -194,16 +196,27 @@ export class FlowStore {
    */
   agrees(slot: number, verdict: Translation): boolean {
     const words = this.#words;
-    if (this.actionCount(slot) !== verdict.actionCount) return false;
     const mask = this.maskAt(slot);
     for (let index = 0; index < flowKeyWords; index += 1) {
       if (words[mask + index] !== verdict.mask[index]) return false;
     }
+    return this.doesSame(slot, verdict);
+  }
+
+  /** True when the flow does what the verdict says. */
+  doesSame(slot: number, verdict: Translation): boolean {
+    if (this.actionCount(slot) !== verdict.actionCount) return false;
     const actions = this.actionsAt(slot);
     for (let index = 0; index < verdict.actionCount; index += 1) {
-      if (words[actions + index] !== verdict.actions[index]) return false;
+      if (this.#words[actions + index] !== verdict.actions[index]) return false;
     }
     return true;
+  }
+
+  /** True when a verdict may name the flow, and a worker that knows `generation` means this one. */
+  isCurrent(slot: number, generation: number): boolean {
+    if (slot === 0 || slot >= this.memory.count || !this.isLinked(slot)) return false;
+    return ((this.generation(slot) ^ generation) & generationMask) === 0;
   }
 
   /** True when the verdict looked at no bit that the flow's mask leaves wild. */

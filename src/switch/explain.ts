@@ -22,7 +22,6 @@ import type { Names } from './names.ts';
 
 /** Packets of one answer. */
 const shownMax = 8;
-const generationMask = 0xffffff;
 
 export interface ExplainParts {
   readonly slowPath: SlowPath;
@@ -157,15 +156,8 @@ function decidedBy(parts: ExplainParts, slot: number, key: Uint32Array): Decided
     drop: dropped ? reason.name : '',
     dropHelp: dropped ? reason.help : '',
     trace: traceOf(parts, key),
-    agrees: sameActions(parts, slot, walk),
+    agrees: flows.doesSame(slot, walk),
   };
-}
-
-function sameActions({ slowPath: { flows } }: ExplainParts, slot: number, walk: Translation) {
-  if (flows.actionCount(slot) !== walk.actionCount) return false;
-  const at = flows.actionsAt(slot);
-  const installed = flows.memory.slots.subarray(at, at + walk.actionCount);
-  return installed.every((word, index) => word === walk.actions[index]);
 }
 
 // ---- a connection -----------------------------------------------------------------------------
@@ -194,8 +186,7 @@ async function connection(parts: ExplainParts, text: string): Promise<WhyPacket[
 function whyEntry(parts: ExplainParts, report: EntryReport): WhyPacket | undefined {
   const { flows } = parts.slowPath;
   const { flow, generation, packets, bytes, ageMs, idleMs, state } = report;
-  if (flow === 0 || !flows.isLinked(flow)) return undefined;
-  if (((flows.generation(flow) ^ generation) & generationMask) !== 0) return undefined;
+  if (!flows.isCurrent(flow, generation)) return undefined;
   return {
     source: 'connection',
     packets,
