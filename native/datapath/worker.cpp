@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <cerrno>
 #include <string>
@@ -22,13 +23,13 @@ namespace vtep {
 
 bool Worker::breathe() noexcept {
   begin_breath();
-  uint32_t work = receive_hot();
+  uint32_t work = take_verdicts();
+  work += take_commands();
+  work += receive_hot();
   if (work == 0 && cold_count_ != 0) {
     wake_ports();
     work = receive_hot();
   }
-  work += take_verdicts();
-  work += take_commands();
   drain_all();
   flush_ports();
   end_breath(work != 0);
@@ -101,16 +102,22 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
       context_{frames_,        shared.tables,  *this,          *this, worker_counters_,
                port_drops_,    port_counters_, meters_.data(), 0},
       doorbell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      second_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       batch_(std::make_unique<Batch>()) {
   context_.entropy_secret = shared.secret;  // the same on every worker
   shared.connections.add_cache(number, exact_);
-  if (!doorbell_.open() || !epoll_.open())
+  if (!doorbell_.open() || !second_.open() || !epoll_.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of worker " + std::to_string(number), errno);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = 0;  // port 0: the doorbell
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell_.get(), &event) != 0)
+  const itimerspec once_a_second{{1, 0}, {1, 0}};
+  bool listens = timerfd_settime(second_.get(), 0, &once_a_second, nullptr) == 0;
+  for (const int waker : {doorbell_.get(), second_.get()}) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;  // each wakes once, and nothing has to be read
+    event.data.u64 = 0;                // port 0: none
+    listens = listens && epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker, &event) == 0;
+  }
+  if (!listens)
     throw Error("ERR_LIMIT", "cannot poll the doorbell of worker " + std::to_string(number), errno);
 }
 

@@ -11,6 +11,8 @@
 // Limits: batch_max packets from one queue per breath; answers_per_breath, commands_per_breath.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -178,6 +180,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   void adopt_ports(const PortSet* ports) noexcept;
   void listen(WorkerPort& port) noexcept;
   void wake_ports() noexcept;
+  void heat(const epoll_event* ready, int count) noexcept;
   void cool(WorkerPort& port) noexcept;
   void sleep() noexcept;
   bool something_waits() const noexcept;
@@ -217,7 +220,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   ExecuteContext context_;
 
   Fd doorbell_;                     // eventfd
-  Fd epoll_;                        // doorbell and the descriptors of receiving ports
+  Fd second_;                       // timerfd that expires once a second
+  Fd epoll_;                        // doorbell, timer and the descriptors of receiving ports
   std::atomic<const PortSet*> published_ports_ = nullptr;
   const PortSet* ports_ = nullptr;  // what this breath works with
   uint64_t ports_version_ = 0;      // of ports_, which may be gone while the worker is away

@@ -3,8 +3,10 @@
 //
 // Ports with a descriptor are looked at while they are hot: since they had packets, and for a few
 // breaths more. The others wait in epoll (level-triggered, so nothing is lost by not looking).
-// Sleep is the same epoll with a timeout; a datapath without traffic wakes once a second, to age
-// its tables.
+// Sleep is the same epoll; a timer in it wakes a datapath without traffic once a second, to age its
+// tables. The doorbell and the timer are edge-triggered: they have nothing to read. A timeout of
+// epoll's own would be armed and cancelled at each sleep, and reprogramming a CPU's clock takes
+// longer than all else that a wake takes.
 
 #include <sys/epoll.h>
 #include <time.h>
@@ -19,7 +21,6 @@ namespace vtep {
 namespace {
 
 constexpr uint64_t second_ns = 1000000000;
-constexpr int second_ms = 1000;
 constexpr uint32_t hot_bursts = 64;      // empty bursts after which a port goes back to epoll
 constexpr uint64_t glance_ns = 10000;    // a busy worker looks at its cold ports this often
 constexpr int ready_max = 64;            // descriptors that one epoll call reports
@@ -115,17 +116,18 @@ void Worker::cool(WorkerPort& port) noexcept {
   port.muted = true;
 }
 
-// Moves ports whose descriptor is ready to the hot ones.
 void Worker::wake_ports() noexcept {
   glanced_ns_ = now_ns_;
   epoll_event ready[ready_max];
   const int count = epoll_wait(epoll_.get(), ready, ready_max, 0);
+  heat(ready, count);
+}
+
+// Moves ports whose descriptor is ready to the hot ones.
+void Worker::heat(const epoll_event* ready, int count) noexcept {
   for (int i = 0; i < count; i++) {
     const auto number = static_cast<uint32_t>(ready[i].data.u64 >> 32);
-    if (number == 0) {
-      silence_doorbell(doorbell_.get());
-      continue;
-    }
+    if (number == 0) continue;  // the doorbell or the timer: being awake is all they want
     WorkerPort* port = by_number_[number];
     if (port == nullptr || port->hot) continue;
     if (port->fd != static_cast<int>(ready[i].data.u64)) continue;
@@ -142,17 +144,18 @@ void Worker::sleep() noexcept {
   commands_.set_sleeping(true);
   // Pairs with the fence of SlowPathEnds::wake(): one of us sees what the other wrote.
   std::atomic_thread_fence(std::memory_order_seq_cst);
+  epoll_event ready[ready_max];
+  int count = 0;
   if (!something_waits()) {
     counter(WorkerCounter::Sleeps)++;
     shared_.grace.leave(number_);
-    epoll_event ready{};
-    epoll_wait(epoll_.get(), &ready, 1, second_ms);
+    count = epoll_wait(epoll_.get(), ready, ready_max, -1);
     shared_.grace.enter(number_);
   }
   upcalls_.set_sleeping(false);
   commands_.set_sleeping(false);
   follow_ports();
-  wake_ports();
+  heat(ready, count);
 }
 
 bool Worker::something_waits() const noexcept {
