@@ -7,7 +7,7 @@
 
 /** Frames of one size among a mix. */
 export interface FrameShare {
-  /** Bytes of the whole Ethernet frame with its FCS of 4, before any encapsulation (RFC 2544, 9). */
+  /** Bytes of the whole Ethernet frame with FCS (4), before any encapsulation (RFC 2544, 9). */
   readonly size: number;
   /** How many of them there are, beside the weights of the other shares. */
   readonly weight: number;

@@ -9,9 +9,10 @@ import { DatapathCounters } from '../../src/datapath/counters.ts';
 import { commandKind, flowSlot, limits } from '../../src/datapath/layout.ts';
 import { type RegionMemory, regionMemory } from '../../src/datapath/memory.ts';
 import type { LocalDatapath, NativeDatapathOptions } from '../../src/datapath/native.ts';
-import { CommandWriter, UpcallReader } from '../../src/datapath/rings.ts';
+import { CommandWriter } from '../../src/datapath/rings.ts';
 import { dropReasonTexts } from '../../src/flow/drop-reasons.ts';
 import { field, flowKeyWords, setOnes } from '../../src/flow/key.ts';
+import { UpcallReader } from './upcall-reader.ts';
 
 export type Decision =
   | { readonly flow: readonly number[] }

@@ -9,12 +9,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { regionMemory } from '../../src/datapath/memory.ts';
-import { CommandWriter, UpcallReader } from '../../src/datapath/rings.ts';
+import { CommandWriter } from '../../src/datapath/rings.ts';
 import { action } from '../../src/flow/actions.ts';
 import { dropReasonTexts } from '../../src/flow/drop-reasons.ts';
 import { parseIp } from '../../src/lib/addresses.ts';
 import { type ModelOptions, ModelSwitch, uplink } from '../support/model-switch.ts';
 import { eth } from '../support/packet.ts';
+import { UpcallReader } from '../support/upcall-reader.ts';
 
 const open: ModelSwitch[] = [];
 

@@ -8,7 +8,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { regionMemory } from '../../src/datapath/memory.ts';
-import { UpcallReader } from '../../src/datapath/rings.ts';
 import { dropReason, dropReasonName } from '../../src/flow/drop-reasons.ts';
 import { field, flowKeyWords, newKey, setNumber } from '../../src/flow/key.ts';
 import { formatKey } from '../../src/flow/key-text.ts';
@@ -18,6 +17,7 @@ import { Translation, translate } from '../../src/pipeline/translate.ts';
 import { ipBytes, macText, toHex } from '../support/bytes.ts';
 import { ModelSwitch, type Sent, uplink } from '../support/model-switch.ts';
 import { eth, packet } from '../support/packet.ts';
+import { UpcallReader } from '../support/upcall-reader.ts';
 import { arbitraryDocument } from '../unit/model/arbitrary-document.ts';
 import { arbitraryFrame, brokenNowAndThen, flipped } from './arbitrary-frame.ts';
 
