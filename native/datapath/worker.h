@@ -123,6 +123,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   void sweep_tables(bool busy) noexcept;
   bool sweep_behind() const noexcept;
   void follow_zones() noexcept;
+  void sweep_exact(uint32_t part) noexcept;
 
   // worker_run.cpp: from flows to actions.
   void run(Batch& batch) noexcept;
@@ -238,7 +239,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   uint64_t swept_ms_ = 0;           // when the tables were swept last
   uint64_t exact_owed_ = 0;         // thousandths of entries that the sweep is behind by
   uint64_t connections_owed_ = 0;   // likewise, places of connections
-  uint32_t zones_version_ = 0;      // that exact entries were made under
+  ChangedZones changed_zones_;      // since exact entries were made, until the sweep was round
+  uint32_t purge_left_ = 0;         // places of the exact cache until then
   bool reports_ends_ = false;       // exact entries that go are told of
   uint64_t batch_stamp_ = 0;        // grows with each batch
 

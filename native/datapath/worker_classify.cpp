@@ -140,6 +140,7 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
 }
 
 bool Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
+  if (purge_left_ != 0 && changed_zones_.has(place_of(exact_.key_of(entry)))) return false;
   const InstalledFlow& flow = flows_[entry.slot()];
   if (flow.installed == 0 || !entry.current(flow.generation)) return false;
   if (side.connection != 0 &&
@@ -169,7 +170,7 @@ void Worker::sweep_tables(bool busy) noexcept {
     return static_cast<uint32_t>(part);
   };
   if (const uint32_t part = pay(exact_owed_, exact_.size() == 0 ? 0 : entries); part != 0)
-    exact_.sweep(part, now_ms);
+    sweep_exact(part);
   if (const uint32_t part = pay(connections_owed_, places); part != 0)
     counter(WorkerCounter::ConnectionsExpired) += connections_.sweep(number_, part, now_ms);
 }
@@ -179,12 +180,20 @@ bool Worker::sweep_behind() const noexcept {
   return exact_owed_ >= sweep_idle_max * 1000 || connections_owed_ >= sweep_idle_max * 1000;
 }
 
-// Exact entries were made under the zones of their time.
+// Exact entries were made under the zones of their time: those of a place whose zone has changed
+// must go. The sweep takes them, in a round that is due at once; a small cache has it now.
 void Worker::follow_zones() noexcept {
-  const uint32_t version = shared_.zones.version();
-  if (version == zones_version_) return;
-  zones_version_ = version;
-  exact_.clear();
+  if (!changed_zones_.follow(shared_.zones)) return;
+  purge_left_ = exact_.entry_count();
+  exact_owed_ = uint64_t{purge_left_} * 1000;
+  sweep_exact(static_cast<uint32_t>(std::min<uint64_t>(purge_left_, sweep_idle_max)));
+}
+
+void Worker::sweep_exact(uint32_t part) noexcept {
+  exact_.sweep(part, now_ns_ / 1000000);
+  if (purge_left_ == 0) return;
+  purge_left_ -= std::min(part, purge_left_);
+  if (purge_left_ == 0) changed_zones_.clear();
 }
 
 }  // namespace vtep

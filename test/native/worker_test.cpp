@@ -316,6 +316,27 @@ TEST_F(WorkerTest, ZoneChangeForgetsExactEntriesMadeUnderTheOldOne) {
   EXPECT_EQ(bench.worker_count(WorkerCounter::ExactHits), hits);
 }
 
+TEST_F(WorkerTest, ZoneChangeOfOnePortLeavesTheExactEntriesOfOthers) {
+  pass(udp_frame({}), output(2));
+  pass(udp_frame({}), output(2));
+  bench.datapath.set_zone(2, 0, 3);
+  bench.datapath.set_zone(0, 77, 3);
+  const uint64_t hits = bench.worker_count(WorkerCounter::ExactHits);
+  bench.inject(1, udp_frame({}));
+  bench.run();
+  EXPECT_EQ(bench.worker_count(WorkerCounter::ExactHits), hits + 1);
+}
+
+TEST_F(WorkerTest, MoreZoneChangesThanAreRememberedForgetAllExactEntries) {
+  pass(udp_frame({}), output(2));
+  pass(udp_frame({}), output(2));
+  for (uint32_t vni = 1; vni <= zone_changes_max; vni++) bench.datapath.set_zone(0, vni, 3);
+  const uint64_t hits = bench.worker_count(WorkerCounter::ExactHits);
+  bench.inject(1, udp_frame({}));
+  bench.run();
+  EXPECT_EQ(bench.worker_count(WorkerCounter::ExactHits), hits);
+}
+
 TEST_F(WorkerTest, CaptureShowsThePacketItsVerdictAndItsCopyOnTheWayOut) {
   pass(udp_frame({}), output(2));
   bench.datapath.set_capture(1, true);
