@@ -15,8 +15,9 @@
 //   worker   dropping to counting      coarse_drop_ns later
 //
 // Thread: one worker.
-// Limits: entry_max entries, found by hash. Two kinds that meet there share a fate for a moment;
-//         the hash is keyed, so that nobody arranges it.
+// Limits: entry_max entries, in sets of `ways` found by a keyed hash and told apart by all that
+//         they are. In a full set the one with the fewest denials goes, and none that drops: a
+//         scanner with ever new addresses throws out its own, and nobody answers for another.
 #pragma once
 
 #include <cstdint>
@@ -41,21 +42,32 @@ class CoarseDrops {
 
  private:
   static constexpr uint32_t entry_max = 8192;
+  static constexpr uint32_t ways = 4;
 
+  // Whose questions an entry is about.
+  struct Who {
+    uint64_t place;    // in_port and VNI
+    uint64_t sender;   // VLAN and remote VTEP
+    uint64_t address;  // 0: all that the sender sends; else a kind of address with its bits
+    uint64_t ipv6[2];  // of an IPv6 source
+    bool operator==(const Who& other) const noexcept = default;
+  };
   struct Entry {
+    Who who;
     uint64_t since_ns;  // when it began to count
     uint64_t until_ns;  // how long it drops
     uint32_t denied;    // answers
     uint32_t others;    // answers
   };
-  struct Kinds {
-    uint32_t sender;  // index of the entry for all that it sends
-    uint32_t source;  // of that for this source address
-  };
+  static_assert(sizeof(Entry) == cache_line_bytes);
 
+  static Who sender_of(const FlowKey& key) noexcept;
+  static Who source_of(const FlowKey& key) noexcept;
+  uint32_t set_of(const Who& who) const noexcept;
   bool some_drop(const FlowKey& key, uint64_t now_ns) const noexcept;
-  Kinds kinds_of(const FlowKey& key) const noexcept;
-  void count(Entry& entry, bool denied, uint64_t now_ns) noexcept;
+  bool is_dropped(const Who& who, uint64_t now_ns) const noexcept;
+  Entry* entry_for(const Who& who, uint64_t now_ns) noexcept;
+  void count(const Who& who, bool denied, uint64_t now_ns) noexcept;
 
   HashSecret secret_;
   LazyArray<Entry> entries_;

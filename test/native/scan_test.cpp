@@ -123,6 +123,34 @@ TEST_F(Coarse, OfAPortWithHonestNeighboursOnlyTheScannersAddressIsDropped) {
   EXPECT_FALSE(drops.drops(other, now_ns));
 }
 
+// All that a trunk can have: each VLAN's entry is told from those that it shares a set with.
+TEST_F(Coarse, NobodyIsDroppedForAnother) {
+  constexpr uint16_t vlans = 4000;
+  const auto in_vlan = [](uint16_t vid) {
+    FlowKey key = from(9, vid);
+    key.vlan_tci = be16(vlan_present | vid);
+    return key;
+  };
+  answer(in_vlan(1), true, coarse_drop_after);
+  ASSERT_TRUE(drops.drops(in_vlan(1), now_ns));
+  for (uint16_t vid = 2; vid < vlans; vid++) {
+    // Once unheard of, and once with an entry of its own.
+    ASSERT_FALSE(drops.drops(in_vlan(vid), now_ns)) << vid;
+    answer(in_vlan(vid), true, 1);
+    ASSERT_FALSE(drops.drops(in_vlan(vid), now_ns)) << vid;
+  }
+  EXPECT_TRUE(drops.drops(in_vlan(1), now_ns));
+}
+
+TEST_F(Coarse, AScannerIsFoundAmongSourcesThatAreThereOnce) {
+  for (uint32_t i = 0; i < coarse_drop_after; i++) {
+    answer(from(1, 66), true, 1);
+    for (uint32_t n = 0; n < 20; n++) answer(from(2, 1000 + 20 * i + n), false, 1);
+  }
+  EXPECT_TRUE(drops.drops(from(1, 66), now_ns));
+  EXPECT_FALSE(drops.drops(from(2, 66), now_ns));
+}
+
 // Two ports with new flows all the time, and a slow path that answers so many in each round.
 class Scan : public testing::Test {
  protected:
