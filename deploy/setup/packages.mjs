@@ -111,6 +111,7 @@ const testNeeds = [
   command('ovs-vswitchd', 'openvswitch-switch', 'openvswitch'),
   command('tc', 'iproute2', 'iproute-tc'),
   command('tcpdump', 'tcpdump'),
+  command('traceroute', 'traceroute'),
   command('curl', 'curl'),
   command('openssl', 'openssl'),
   command('setpriv', 'util-linux'),

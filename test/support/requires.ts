@@ -30,11 +30,13 @@ const xdpProbe = fileURLToPath(new URL('./probes/xdp.py', import.meta.url));
 
 /** The Debian package that brings a command which the tests use. */
 const packages: Record<string, string> = {
+  curl: 'curl',
   'ovs-vswitchd': 'openvswitch-switch',
   ethtool: 'ethtool',
   iperf3: 'iperf3',
   ping: 'iputils-ping',
   tcpdump: 'tcpdump',
+  traceroute: 'traceroute',
   tshark: 'tshark',
 };
 

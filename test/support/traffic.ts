@@ -80,6 +80,8 @@ export interface IperfOptions {
   reverse?: boolean;
   /** Bytes per write or datagram (-l). */
   length?: number;
+  /** Seconds before those that are counted (-O). */
+  omit?: number;
 }
 
 export interface IperfResult {
@@ -106,8 +108,9 @@ export async function iperf(
     else if (options.bitrate) args.push('-b', options.bitrate);
     if (options.streams) args.push('-P', String(options.streams));
     if (options.length) args.push('-l', String(options.length));
+    if (options.omit) args.push('-O', String(options.omit));
     if (options.reverse) args.push('-R');
-    const timeout = 20_000 + 1000 * (options.seconds ?? 2);
+    const timeout = 20_000 + 1000 * ((options.omit ?? 0) + (options.seconds ?? 2));
     const { stdout, stderr } = await lab.exec(path.from, 'iperf3', args, { timeout });
     return readIperf(stdout || stderr, options.udp ?? false);
   } finally {
