@@ -12,6 +12,7 @@
 #include "action/rewrite.h"
 #include "action/router_advert.h"
 #include "action/tunnel.h"
+#include "flow/asker.h"
 #include "packet/checksum.h"
 #include "packet/fragment.h"
 #include "packet/gso.h"
@@ -162,15 +163,22 @@ Step do_meter(Run& run, uint32_t number) noexcept {
   return end_with(run, DropReason::MeterExceeded);
 }
 
-// Tells the sender, if it may be told and not too often.
+bool may_make(Run& run, AnswerKind kind) noexcept {
+  ExecuteContext& context = run.context;
+  const uint16_t asker = asker_of(run.key, context.entropy_secret);
+  return may_make_answer(context.answers[asker], kind, context.now_ns);
+}
+
+// Tells the sender, if it may be told and not too often. The packet has its own drop; an answer
+// that is not made is one more.
 void answer(Run& run, const IcmpError& error) noexcept {
-  static constexpr MeterConfig limit{icmp_errors_per_second, icmp_error_burst, true};
   ExecuteContext& context = run.context;
   const bool reset =
       error.kind == IcmpErrorKind::PortUnreachable && run.key.ip_proto == ip_proto_tcp;
   if (reset && (run.info.tcp_flags & tcp_rst) != 0) return;
   if (!may_answer(run.packet, run.key, run.info)) return;
-  if (!meter_pass(limit, context.icmp_bucket, 1, context.now_ns)) return;
+  if (!may_make(run, AnswerKind::Error))
+    return count_drop(context, run.packet.in_port, DropReason::AnswerLimit);
   const Packet made =
       reset ? make_tcp_reset(context.frames, run.packet, run.key, run.info)
             : make_icmp_error(context.frames, run.packet, run.key, run.info, error);
@@ -250,6 +258,7 @@ Step do_enforce_mtu(Run& run, uint32_t at) noexcept {
 }
 
 Step do_reply(Run& run, const uint32_t* words) noexcept {
+  if (!may_make(run, AnswerKind::Reply)) return end_with(run, DropReason::AnswerLimit);
   const MacBytes mac = mac_of(words + 1);
   const DropReason reason =
       action_op(words[0]) == Op::ArpReply
@@ -262,8 +271,11 @@ Step do_reply(Run& run, const uint32_t* words) noexcept {
   return Step::Next;
 }
 
-// What is sent to a gateway and is answered by it.
+// What is sent to a gateway and is answered by it. What is turned already is one answer with more
+// in it.
 Step do_gateway_answer(Run& run, const uint32_t* words) noexcept {
+  if (!run.turned && !may_make(run, AnswerKind::Reply))
+    return end_with(run, DropReason::AnswerLimit);
   const FramePool& pool = run.context.frames.pool();
   const uint16_t arg = action_arg(words[0]);
   DropReason reason = DropReason::None;

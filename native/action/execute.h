@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "action/action.h"
+#include "action/answer_limits.h"
 #include "action/drop_samples.h"
 #include "action/meter.h"
 #include "action/tables.h"
@@ -59,11 +60,11 @@ struct ExecuteContext {
   uint64_t (*port_drops)[drop_reason_max];  // [port_max]: by in_port (0: packets we made)
   uint64_t (*port_counters)[port_counter_max];  // [port_max]
   MeterState* meters;         // [meter_max], this worker's buckets
+  AnswerBuckets* answers;     // [asker_max], likewise
   uint64_t now_ns;            // read once per breath, CLOCK_MONOTONIC
   uint64_t random_state = 0x9e3779b97f4a7c15;  // of Sample
   HashSecret entropy_secret = HashSecret::random();  // of outer UDP source ports
   uint16_t outer_ip_id = 0;   // next ID of outer IPv4 headers without DF
-  MeterState icmp_bucket = {};  // limits the ICMP errors that we send
   const FlowKey* key = nullptr;  // of the packet in hand, where it is known: for show_drop()
   const ActionProgram* program = nullptr;  // that is executed; likewise
   DropSamples drop_samples = {};

@@ -20,8 +20,6 @@ namespace vtep {
 
 constexpr uint32_t icmp_error_bytes_max = 576;     // IPv4: of the whole datagram (RFC 1812 4.3.2.3)
 constexpr uint32_t icmpv6_error_bytes_max = 1280;  // IPv6: the minimum MTU (RFC 4443 2.4 c)
-constexpr uint64_t icmp_errors_per_second = 1000;  // of one worker (RFC 1812 4.3.2.8)
-constexpr uint64_t icmp_error_burst = 100;
 
 enum class IcmpErrorKind : uint8_t {
   TooBig,

@@ -46,6 +46,13 @@ constexpr uint32_t upcall_competing_max = 64;
 constexpr uint32_t upcall_port_rate = 20000;     // records a second of one asker beyond those
 constexpr uint32_t upcall_port_burst = 4096;     // of them at once
 constexpr uint32_t asker_max = 4096;             // port_max ports, and the others by hash
+// Answers that the data path makes itself for one asker: ARP, ND, echo and router advertisements,
+// with room for a trunk full of hosts that start together; and ICMP errors with TCP resets, with
+// room for a traceroute or a path MTU of many connections (RFC 1812 section 4.3.2.8).
+constexpr uint32_t reply_port_rate = 10000;      // a second
+constexpr uint32_t reply_port_burst = 1000;
+constexpr uint32_t icmp_error_port_rate = 1000;  // a second
+constexpr uint32_t icmp_error_port_burst = 100;
 // Denials within a second, and almost nothing else, after which questions are not asked for a
 // while: a scan then costs the slow path some ten thousand answers a second.
 constexpr uint32_t coarse_drop_after = 1024;

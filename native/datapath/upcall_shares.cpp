@@ -17,14 +17,6 @@ constexpr uint64_t token_ns = 1'000'000'000 / upcall_port_rate;
 UpcallShares::UpcallShares(const HashSecret& secret)
     : secret_(secret), shares_(asker_max, "upcall shares") {}
 
-uint16_t UpcallShares::hashed_asker(const FlowKey& key) const noexcept {
-  const uint64_t where = uint64_t{key.in_port} << 32 | key.tunnel_id;
-  const uint64_t who = uint64_t{key.vlan_tci.raw} << 16 | key.tunnel_src;
-  const uint64_t hash = hash_detail::finish(
-      hash_detail::product(where + secret_.words[0], who + secret_.words[1]), secret_.words[2]);
-  return static_cast<uint16_t>(port_max + hash % (asker_max - port_max));
-}
-
 bool UpcallShares::admit(uint16_t asker, UpcallCost record, UpcallCost free,
                          uint64_t now_ns) noexcept {
   Share& share = shares_[asker];

@@ -1,8 +1,7 @@
 // datapath/upcall_shares.h — how much of an upcall ring each asker may hold.
 //
 // Why:    a container that scans makes a new flow of every packet. Its questions must neither fill
-//         the ring nor stand in front of everybody else's. An asker is a port, a VLAN of a trunk,
-//         or, since all tenants of all hosts come in by one uplink, a network of a remote VTEP.
+//         the ring nor stand in front of everybody else's. Askers: flow/asker.h.
 //
 // An asker may hold
 //   - half as many bytes, and half as many keys, as are free (dynamic threshold): one asker alone
@@ -19,6 +18,7 @@
 
 #include "base/limits.h"
 #include "datapath/lazy_array.h"
+#include "flow/asker.h"
 #include "flow/flow_key.h"
 #include "flow/hash.h"
 
@@ -34,11 +34,7 @@ class UpcallShares {
  public:
   explicit UpcallShares(const HashSecret& secret);
 
-  // Who asks about packets of this key: the port itself below port_max, others above.
-  uint16_t asker_of(const FlowKey& key) const noexcept {
-    if (key.tunnel_id == 0 && key.vlan_tci.raw == 0) return static_cast<uint16_t>(key.in_port);
-    return hashed_asker(key);
-  }
+  uint16_t asker_of(const FlowKey& key) const noexcept { return vtep::asker_of(key, secret_); }
   // Whether the asker may hold a record more, when so much is `free`. May cost it a token.
   bool admit(uint16_t asker, UpcallCost record, UpcallCost free, uint64_t now_ns) noexcept;
   void take(uint16_t asker, UpcallCost record) noexcept;
@@ -55,7 +51,6 @@ class UpcallShares {
     uint64_t refilled_ns;  // when tokens were counted last
   };
 
-  uint16_t hashed_asker(const FlowKey& key) const noexcept;
   bool competes(uint16_t asker, uint64_t now_ns) noexcept;
   bool spend_token(Share& share, uint64_t now_ns) const noexcept;
 

@@ -214,6 +214,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   ConnectionTable& connections_;    // shared
   LazyArray<InstalledFlow> flows_;  // [flow_max]
   LazyArray<MeterState> meters_;    // [meter_max]
+  LazyArray<AnswerBuckets> answers_;  // [asker_max]
   UpcallRing upcalls_;
   CoarseDrops coarse_drops_;
   CommandRing commands_;

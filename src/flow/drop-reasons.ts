@@ -158,6 +158,12 @@ const table = [
     'router_itself',
     'for an address of a router, which answers nothing but echo requests',
   ],
+  // Answers that the data path makes.
+  [
+    'AnswerLimit',
+    'answer_limit',
+    'more ARP, ND, echo or ICMP error answers than one sender may have in a moment',
+  ],
 ] as const;
 
 export type DropReasonSymbol = (typeof table)[number][0];

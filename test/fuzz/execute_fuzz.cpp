@@ -79,6 +79,7 @@ struct World {
   uint64_t drops[port_max][drop_reason_max] = {};
   uint64_t counters[port_max][port_counter_max] = {};
   MeterState meters[meter_max] = {};
+  AnswerBuckets answers[asker_max] = {};
   TunnelEntry tunnels[4];
   Group group;
   MeterConfig meter{1000000, 10000, false};
@@ -195,7 +196,7 @@ Packet make_packet(World& world, Input& input) {
 void run_one(World& world, Input input) {
   static ExecuteContext context{world.frames, world.tables, world.sink, world.host,
                                 world.worker_counters, world.drops, world.counters,
-                                world.meters, 1000000000};
+                                world.meters, world.answers, 1000000000};
   context.now_ns += 1000000;
   world.sink.can(static_cast<uint8_t>(input.take(1) & 7));
   const uint32_t tunnel = input.take(1) % 4;

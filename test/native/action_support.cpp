@@ -110,6 +110,7 @@ World::World(uint32_t small_frames, uint32_t large_frames)
       port_drops(port_max * drop_reason_max),
       port_counters(port_max * port_counter_max),
       meters(meter_max),
+      answers(asker_max),
       context{*frames,
               *tables,
               stage,
@@ -118,6 +119,7 @@ World::World(uint32_t small_frames, uint32_t large_frames)
               reinterpret_cast<uint64_t(*)[drop_reason_max]>(port_drops.data()),
               reinterpret_cast<uint64_t(*)[port_counter_max]>(port_counters.data()),
               meters.data(),
+              answers.data(),
               1000000000},
       small_frames_(pool.free_count(false)),
       large_frames_(pool.free_count(true)) {

@@ -140,6 +140,7 @@ class World {
   std::vector<uint64_t> port_drops;
   std::vector<uint64_t> port_counters;
   std::vector<MeterState> meters;
+  std::vector<AnswerBuckets> answers;
   TunnelEntry entries[5];
   ExecuteContext context;
   bool may_go_straight = true;  // false: every packet is execute()'s

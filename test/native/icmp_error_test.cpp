@@ -191,14 +191,14 @@ TEST(IcmpError, AResetIsNotAnsweredAndWhatIsNotTcpIsUnreachable) {
 
 TEST(IcmpError, ErrorsAreLimitedInRateAndTheirPacketsAreStillCounted) {
   World world;
-  for (uint32_t i = 0; i < icmp_error_burst + 50; i++)
+  for (uint32_t i = 0; i < icmp_error_port_burst + 50; i++)
     world.run(enforce_mtu(1450) + output(2), build(large(false)));
-  EXPECT_EQ(world.out(1).size(), icmp_error_burst);
-  EXPECT_EQ(world.drops(DropReason::MtuExceeded), icmp_error_burst + 50);
-  world.context.now_ns += 10 * 1000000000ull / icmp_errors_per_second;
+  EXPECT_EQ(world.out(1).size(), icmp_error_port_burst);
+  EXPECT_EQ(world.drops(DropReason::MtuExceeded), icmp_error_port_burst + 50);
+  world.context.now_ns += 10 * 1000000000ull / icmp_error_port_rate;
   for (uint32_t i = 0; i < 50; i++)
     world.run(enforce_mtu(1450) + output(2), build(large(false)));
-  EXPECT_EQ(world.out(1).size(), icmp_error_burst + 10);
+  EXPECT_EQ(world.out(1).size(), icmp_error_port_burst + 10);
   EXPECT_EQ(world.leaked(), 0u);
 }
 

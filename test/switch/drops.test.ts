@@ -152,6 +152,26 @@ describe('the way to the slow path', () => {
   });
 });
 
+describe('questions that the data path answers itself', () => {
+  const request = (last: number, dst: number) =>
+    eth({ src: mac(last), dst: 'ff:ff:ff:ff:ff:ff' })
+      .arp({ senderMac: mac(last), senderIp: `10.0.0.${last}`, targetIp: `10.0.0.${dst}` })
+      .build();
+
+  test('a port gets no more of them than its part, others theirs: answer_limit', () => {
+    const one = model();
+    expect(one.fate('p1', request(1, 2))).toBe('p1');
+    const flood = Array.from({ length: 2000 }, () => request(1, 2));
+    const sent = one.sendAll('p1', flood).length;
+    // The burst, and what was earned while it went on.
+    expect(sent).toBeGreaterThanOrEqual(999);
+    expect(sent).toBeLessThan(1900);
+    expect(one.drops('p1')).toEqual({ answer_limit: 2000 - sent });
+    expect(one.fate('p3', request(3, 2))).toBe('p3');
+    expect(one.drops('p3')).toEqual({});
+  });
+});
+
 describe('what a flow refers to and is gone', () => {
   test('the port: port_gone', () => {
     const one = model();
