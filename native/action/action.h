@@ -54,9 +54,11 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "base/drop_reasons.h"
 #include "base/limits.h"
+#include "flow/flow_key.h"
 
 namespace vtep {
 
@@ -113,6 +115,12 @@ constexpr uint32_t action_word(Op op, uint16_t arg = 0) noexcept {
 constexpr Op action_op(uint32_t word) noexcept { return static_cast<Op>(word & 0xff); }
 constexpr uint32_t action_length(uint32_t word) noexcept { return word >> 8 & 0xff; }
 constexpr uint16_t action_arg(uint32_t word) noexcept { return static_cast<uint16_t>(word >> 16); }
+// A MAC in the first six bytes of two words.
+inline MacBytes action_mac(const uint32_t* words) noexcept {
+  MacBytes mac;
+  memcpy(mac.data(), words, mac.size());
+  return mac;
+}
 
 // A program as a flow holds it. An empty one drops with DropReason::NoOutput.
 struct ActionProgram {

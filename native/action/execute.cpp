@@ -47,12 +47,6 @@ Step end_with(Run& run, DropReason reason) noexcept {
   return Step::Done;
 }
 
-MacBytes mac_of(const uint32_t* words) noexcept {
-  MacBytes mac;
-  memcpy(mac.data(), words, mac.size());
-  return mac;
-}
-
 bool uses_packet(Op op) noexcept {
   switch (op) {
     case Op::Output:
@@ -259,7 +253,7 @@ Step do_enforce_mtu(Run& run, uint32_t at) noexcept {
 
 Step do_reply(Run& run, const uint32_t* words) noexcept {
   if (!may_make(run, AnswerKind::Reply)) return end_with(run, DropReason::AnswerLimit);
-  const MacBytes mac = mac_of(words + 1);
+  const MacBytes mac = action_mac(words + 1);
   const DropReason reason =
       action_op(words[0]) == Op::ArpReply
           ? turn_arp_request(run.packet, run.info, mac)
@@ -282,7 +276,7 @@ Step do_gateway_answer(Run& run, const uint32_t* words) noexcept {
   if (action_op(words[0]) == Op::EchoReply) {
     reason = turn_echo_request(run.packet, run.info);
   } else if (action_op(words[0]) == Op::RouterAdvert) {
-    const RouterAnswer answer{mac_of(words + 1), words[3], arg, run.turned};
+    const RouterAnswer answer{action_mac(words + 1), words[3], arg, run.turned};
     reason = turn_router_solicitation(pool, run.packet, run.info, answer);
   } else {
     AdvertisedPrefix prefix{{}, static_cast<uint8_t>(arg)};
@@ -315,8 +309,8 @@ Step do_rewrite(Run& run, const uint32_t* words) noexcept {
   const uint8_t* address = reinterpret_cast<const uint8_t*>(words + 1);
   run.changed = true;
   switch (action_op(words[0])) {
-    case Op::SetEthSrc: set_eth_src(packet, mac_of(words + 1)); break;
-    case Op::SetEthDst: set_eth_dst(packet, mac_of(words + 1)); break;
+    case Op::SetEthSrc: set_eth_src(packet, action_mac(words + 1)); break;
+    case Op::SetEthDst: set_eth_dst(packet, action_mac(words + 1)); break;
     case Op::PushVlan:
       if (push_vlan(run.context.frames.pool(), packet, info, arg)) break;
       return end_with(run, DropReason::NoHeadroom);

@@ -1,4 +1,5 @@
-// action/straight.h — the way of nearly every packet: does it fit, and out by one port or tunnel.
+// action/straight.h — the way of nearly every packet: does it fit, routed or not, and out by one port
+// or tunnel.
 //
 // Why:    the steady state runs through here and through nothing else of action/. The numbers in a
 //         program are followed to what they mean once per flow and batch, and what a tunnel's
@@ -14,10 +15,14 @@
 
 namespace vtep {
 
-// What a program of [EnforceMtu] and one Output or OutputTunnel comes to.
+// What a program comes to that ends with one Output or OutputTunnel and has nothing before it but
+// EnforceMtu, and DecTtl, SetEthSrc and SetEthDst together: what routers do.
 struct StraightWay {
   enum class Kind : uint8_t { None, Port, Tunnel };
   Kind kind = Kind::None;                // None: every packet is execute()'s
+  bool routed = false;                   // takes one off the TTL and has these MACs
+  MacBytes eth_src = {};
+  MacBytes eth_dst = {};
   uint32_t port = 0;                     // whose lane it leaves by
   uint32_t mtu = 0;                      // L3 bytes; 0: not enforced
   uint32_t vni = 0;                      // Kind::Tunnel
@@ -30,9 +35,9 @@ StraightWay straight_way(const ExecuteContext& context, const ActionProgram& pro
 // Packets of one flow in arrival order; infos[i], keys[i] and hashes[i] (hash_exact_key() of the
 // untracked key) belong to packets[i].
 struct FlowRun {
-  const Packet* packets;
+  Packet* packets;
   const FlowKey* keys;
-  const PacketInfo* infos;
+  PacketInfo* infos;
   const uint64_t* hashes;
   uint32_t count;
 };

@@ -44,6 +44,12 @@ std::vector<FrameSpec> all_sorts() {
   return specs;
 }
 
+// What a router does to all that it forwards.
+std::vector<uint32_t> router() {
+  return dec_ttl(0x0a000001) + with_mac(Op::SetEthSrc, {2, 0, 0, 0, 1, 1}) + enforce_mtu(1500) +
+         with_mac(Op::SetEthDst, {2, 0, 0, 0, 1, 2});
+}
+
 TEST(Straight, WhatGoesStraightLeavesAsExecuteSendsIt) {
   World straight;
   World stepwise;
@@ -53,6 +59,16 @@ TEST(Straight, WhatGoesStraightLeavesAsExecuteSendsIt) {
     for (const uint32_t tunnel : {tunnel_v4, tunnel_v6, tunnel_geneve}) {
       straight.run(enforce_mtu(1400, tunnel) + output_tunnel(tunnel, 0x123456, 9), build(spec));
       stepwise.run(enforce_mtu(1400, tunnel) + output_tunnel(tunnel, 0x123456, 9), build(spec));
+    }
+    for (const uint8_t ttl : {0, 1, 2, 64}) {
+      FrameSpec routed = spec;
+      routed.ttl = ttl;
+      for (const auto& way : {enforce_mtu(1400, tunnel_v4) + output_tunnel(tunnel_v4, 7, 9),
+                              output_tunnel(tunnel_geneve, 7, 9), enforce_mtu(1300) + output(2),
+                              output(1)}) {
+        straight.run(router() + way, build(routed));
+        stepwise.run(router() + way, build(routed));
+      }
     }
     straight.run(enforce_mtu(1500) + output(2), build(spec));
     stepwise.run(enforce_mtu(1500) + output(2), build(spec));
