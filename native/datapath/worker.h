@@ -117,7 +117,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                          uint16_t zone) noexcept override;
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override;
-  bool keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
+  ExactFate keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void ended(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void sweep_tables(bool busy) noexcept;

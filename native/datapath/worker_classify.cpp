@@ -14,7 +14,7 @@ namespace vtep {
 
 namespace {
 
-constexpr uint32_t exact_idle_ms = 120000;      // an entry unused for longer goes
+constexpr uint32_t exact_idle_ms = 120000;      // an entry unused for longer goes, or rests
 constexpr uint64_t sweep_round_ms = 8000;       // the exact cache is looked through this often
 // Places of a table that one breath looks at: some 5 us, or 50 when no packets came.
 constexpr uint64_t sweep_busy_max = 512;
@@ -139,14 +139,23 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
     connections_.refresh(side.connection, side.connection_generation, side.used_ms);
 }
 
-bool Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
-  if (purge_left_ != 0 && changed_zones_.has(place_of(exact_.key_of(entry)))) return false;
+// Entries go with their flow, and when they are idle, but for those of a connection: they are what
+// operators see of it, and stay as long as it does.
+ExactFate Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
+  if (purge_left_ != 0 && changed_zones_.has(place_of(exact_.key_of(entry))))
+    return ExactFate::Goes;
   const InstalledFlow& flow = flows_[entry.slot()];
-  if (flow.installed == 0 || !entry.current(flow.generation)) return false;
-  if (side.connection != 0 &&
-      connections_.at(side.connection, side.connection_generation) == nullptr)
-    return false;
-  return static_cast<uint32_t>(now_ns_ / 1000000) - side.used_ms < exact_idle_ms;
+  const bool usable = flow.installed != 0 && entry.current(flow.generation);
+  const bool idle = static_cast<uint32_t>(now_ns_ / 1000000) - side.used_ms >= exact_idle_ms;
+  const bool tracked = side.connection != 0;
+  if (tracked && connections_.at(side.connection, side.connection_generation) == nullptr)
+    return ExactFate::Goes;
+  if (usable && !idle) return ExactFate::Stays;
+  const uint32_t place = exact_place(number_, exact_.number_of(entry));
+  if (!tracked ||
+      !connections_.is_bound(side.connection, side.connection_generation, place))
+    return ExactFate::Goes;
+  return idle ? ExactFate::Rests : ExactFate::Stays;
 }
 
 void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {

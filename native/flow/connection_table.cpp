@@ -164,6 +164,15 @@ bool ConnectionTable::bind(const Tracked& tracked, uint32_t exact_place) noexcep
   return true;
 }
 
+bool ConnectionTable::is_bound(uint32_t number, uint32_t generation,
+                               uint32_t exact_place) noexcept {
+  if (at(number, generation) == nullptr) return false;
+  const Hold hold(*this, shard_of_number(number));
+  if (at(number, generation) == nullptr) return false;
+  const uint32_t* exact = place(number).exact;
+  return exact[0] == exact_place || exact[1] == exact_place;
+}
+
 bool ConnectionTable::refresh(uint32_t number, uint32_t generation, uint32_t used_ms) noexcept {
   if (at(number, generation) == nullptr) return false;
   // Should the connection go now, its place is at worst found "used" a moment before it was.

@@ -94,6 +94,8 @@ class ConnectionTable {
   // The exact entry of one direction, of which the sink is told at the end. False: the connection
   // is gone.
   bool bind(const Tracked& tracked, uint32_t exact_place) noexcept;
+  // Whether it lives, and its packets of one direction have their exact entry there.
+  bool is_bound(uint32_t number, uint32_t generation, uint32_t exact_place) noexcept;
   void remove(uint32_t number, uint32_t generation) noexcept;
 
   // From now on, ct_state of its packets has these bits besides; `until_ms` (low 32 bits of

@@ -17,6 +17,9 @@ constexpr uint32_t cache_magic = 0x43584556;  // "VEXC"
 constexpr size_t header_bytes = 256;
 // Age of a new entry, in rounds of the sweep: whatever was used in the last two is kept before it.
 constexpr uint32_t new_age = 3;
+// Older than all that could not be told apart in a byte from what is new, and when an entry is.
+constexpr uint32_t oldest_age = 200;
+constexpr uint32_t oldest_ms = 1'600'000;
 constexpr uint32_t distance = 16;  // packets between two stages of the lookup
 
 void prefetch_write(const void* line) noexcept { __builtin_prefetch(line, 1); }
@@ -140,6 +143,11 @@ ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactT
   key.ct_state = 0;  // an answer of later stages, not a question
   if (ExactEntry* entry = find(key, hash)) {
     if (entry->packets != 0) flush(*entry);
+    if ((entry->flags() & exact_rests) != 0) {
+      ExactSide& side = sides_[entry - entries_];
+      side.used_ms = side.created_ms = static_cast<uint32_t>(now_ms);
+      side.packets = side.bytes = 0;
+    }
     retarget(*entry, target);
     return *entry;
   }
@@ -241,7 +249,7 @@ uint64_t ExactCache::hash_of(const ExactEntry& entry) const noexcept {
 void ExactCache::remove(ExactEntry& entry) noexcept {
   DP_DASSERT(entry.live());
   if (entry.packets != 0) flush(entry);
-  sink_.ended(entry, side_of(entry));
+  tell_end(entry);
   const uint32_t number = number_of(entry);
   index_.erase(index_.slot_of(index_.place_of(hash_of(entry)), number));
   entry.generation_flags = 0;
@@ -254,11 +262,22 @@ void ExactCache::clear() noexcept {
   for (uint32_t index = 0; index < header_->fresh; ++index) {
     ExactEntry& entry = entries_[index];
     if (entry.live() && entry.packets != 0) flush(entry);
-    if (entry.live()) sink_.ended(entry, side_of(entry));
+    if (entry.live()) tell_end(entry);
     entry.generation_flags = 0;
   }
   index_.clear();
   header_->fresh = header_->free_head = header_->live_count = header_->sweep_next = 0;
+}
+
+// Of an entry that rests, it was told of before.
+void ExactCache::tell_end(const ExactEntry& entry) noexcept {
+  if ((entry.flags() & exact_rests) == 0) sink_.ended(entry, side_of(entry));
+}
+
+// Notes how old it is, in rounds of the sweep.
+void ExactCache::date(const ExactEntry& entry, uint32_t age) noexcept {
+  index_.note(index_.slot_of(index_.place_of(hash_of(entry)), number_of(entry))) =
+      static_cast<uint8_t>(header_->tick - age);
 }
 
 // Flushes and dates what was used; whether it may stay.
@@ -266,11 +285,21 @@ bool ExactCache::sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept {
   ExactSide& side = sides_[&entry - entries_];
   if (entry.packets != 0) {
     side.used_ms = static_cast<uint32_t>(now_ms);
-    index_.note(index_.slot_of(index_.place_of(hash_of(entry)), number_of(entry))) =
-        static_cast<uint8_t>(header_->tick);
+    date(entry, 0);
     flush(entry);
   }
-  return sink_.keep(entry, side);
+  const ExactFate fate = sink_.keep(entry, side);
+  if (fate == ExactFate::Rests) rest(entry, now_ms);
+  return fate != ExactFate::Goes;
+}
+
+// Ages are bytes: who rests for long is held at the oldest that there is.
+void ExactCache::rest(ExactEntry& entry, uint64_t now_ms) noexcept {
+  tell_end(entry);
+  entry.flow.store(0, std::memory_order_relaxed);
+  entry.generation_flags |= uint32_t{exact_rests} << 24;
+  const uint32_t idle_ms = static_cast<uint32_t>(now_ms) - sides_[&entry - entries_].used_ms;
+  if (idle_ms >= oldest_ms) date(entry, oldest_age);
 }
 
 // The second of two stages: the entry is here, its bucket and its connection are fetched.

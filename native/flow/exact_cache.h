@@ -38,6 +38,7 @@ namespace vtep {
 
 // Flags of an entry, in the top byte of generation_flags.
 constexpr uint8_t exact_watch_tcp = 1;  // SYN, FIN and RST must go by the connection table
+constexpr uint8_t exact_rests = 0x40;   // its end was told of, and it is still here
 constexpr uint8_t exact_live = 0x80;    // in use; the cache's own
 
 // All that an IPv4 hit touches.
@@ -86,16 +87,19 @@ struct ExactTarget {
   uint32_t decision = 0;  // of the flow
 };
 
+// What becomes of an entry that the sweep looks at. Rests: it is idle, and told of as if it had
+// ended, but stays to be seen, of no flow; its next packet begins it anew.
+enum class ExactFate : uint8_t { Goes, Stays, Rests };
+
 class ExactSink {
  public:
   virtual ~ExactSink() = default;
   // Takes what an entry has counted since the last time (entry.packets, entry.bytes; side.used_ms
   // is up to date), before the counters are zeroed: called by evictions, removals and the sweep.
   virtual void flush(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
-  // The sweep asks whether an entry may stay: not if its flow or connection is gone, or it is idle
-  // for too long (ages are bytes: less than 200 rounds of the sweep).
-  virtual bool keep(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
-  // An entry goes, for whatever reason, its counters flushed.
+  // The sweep asks what becomes of an entry.
+  virtual ExactFate keep(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
+  // An entry goes, for whatever reason, or begins to rest; its counters are flushed.
   virtual void ended(const ExactEntry&, const ExactSide&) noexcept {}
   // The sweep will soon call the two for this entry: a chance to prefetch.
   virtual void foresee(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
@@ -192,6 +196,9 @@ class ExactCache {
   void retarget(ExactEntry& entry, const ExactTarget& target) noexcept;
   void flush(ExactEntry& entry) noexcept;
   bool sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept;
+  void rest(ExactEntry& entry, uint64_t now_ms) noexcept;
+  void date(const ExactEntry& entry, uint32_t age) noexcept;
+  void tell_end(const ExactEntry& entry) noexcept;
   void foresee(uint32_t index) noexcept;
 
   Header* header_;

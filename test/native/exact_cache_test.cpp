@@ -27,8 +27,9 @@ struct Sink final : ExactSink {
     bytes[entry.slot()] += entry.bytes;
     used_ms = side.used_ms;
   }
-  bool keep(const ExactEntry& entry, const ExactSide&) noexcept override {
-    return entry.slot() != unwanted;
+  ExactFate keep(const ExactEntry& entry, const ExactSide&) noexcept override {
+    if (entry.slot() == resting || entry.slot() == 0) return ExactFate::Rests;
+    return entry.slot() != unwanted ? ExactFate::Stays : ExactFate::Goes;
   }
   void foresee(const ExactEntry& entry, const ExactSide&) noexcept override {
     foreseen += entry.live();
@@ -40,6 +41,7 @@ struct Sink final : ExactSink {
   std::vector<End> ends;
   uint64_t used_ms = 0;
   uint32_t unwanted = ~0u;
+  uint32_t resting = ~0u;  // flow whose entries are idle, and of connections
   uint64_t foreseen = 0;
 };
 
@@ -257,6 +259,49 @@ TEST(ExactCache, the_sweep_flushes_dates_and_removes_within_its_budget) {
   EXPECT_EQ(cache.find(numbered_key(1)), nullptr);
   ASSERT_NE(cache.find(numbered_key(2)), nullptr);
   EXPECT_EQ(cache.table.side_of(*cache.find(numbered_key(2))).used_ms, 2000u);
+}
+
+TEST(ExactCache, what_rests_is_told_of_once_and_begins_anew_with_its_next_packet) {
+  Cache cache(128);
+  const FlowKey key = numbered_key(1);
+  cache.table.count(cache.insert(key, 7, 1000), 2, 120);
+  cache.table.sweep(128, 2000);
+  cache.sink.resting = 7;
+  for (uint64_t now_ms = 130000; now_ms < 4000000; now_ms += 8000) cache.table.sweep(128, now_ms);
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{7, 2, 120}}));
+  // It is there, of no flow, with what it has carried.
+  ASSERT_EQ(cache.table.size(), 1u);
+  const ExactEntry& rests = *cache.find(key);
+  EXPECT_EQ(rests.slot(), 0u);
+  EXPECT_EQ(cache.table.side_of(rests).packets, 2u);
+  EXPECT_EQ(cache.table.side_of(rests).created_ms, 1000u);
+  cache.sink.resting = ~0u;
+  cache.table.count(cache.insert(key, 9, 5000000), 1, 60);
+  EXPECT_EQ(cache.table.side_of(rests).packets, 0u);
+  EXPECT_EQ(cache.table.side_of(rests).created_ms, 5000000u);
+  cache.sink.unwanted = 9;
+  cache.table.sweep(128, 5008000);
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{7, 2, 120}, {9, 1, 60}}));
+  // What goes while it rests is not told of again.
+  cache.insert(key, 7, 6000000);
+  cache.sink.resting = 7;
+  cache.table.sweep(128, 7000000);
+  ASSERT_EQ(cache.sink.ends.size(), 3u);
+  cache.table.remove(*cache.find(key));
+  EXPECT_EQ(cache.sink.ends.size(), 3u);
+}
+
+TEST(ExactCache, what_rests_is_the_first_to_go_however_long_it_has) {
+  Cache cache(64);
+  cache.insert(numbered_key(0), 7, 0);
+  cache.sink.resting = 7;
+  // Ages would wrap after 256 rounds of the sweep, and the entry would look young.
+  for (uint64_t round = 1; round < 300; ++round) cache.table.sweep(64, round * 8000);
+  cache.sink.resting = ~0u;
+  uint32_t number = 1;
+  for (; cache.find(numbered_key(0)) != nullptr && number < 4000; ++number)
+    cache.insert(numbered_key(number), 9, 300 * 8000);
+  EXPECT_LT(number, 200u);
 }
 
 TEST(ExactCache, byte_counters_are_flushed_before_they_overflow) {

@@ -134,7 +134,9 @@ class Pages {
 
 struct NoSink final : ExactSink {
   void flush(const ExactEntry&, const ExactSide&) noexcept override {}
-  bool keep(const ExactEntry&, const ExactSide&) noexcept override { return true; }
+  ExactFate keep(const ExactEntry&, const ExactSide&) noexcept override {
+    return ExactFate::Stays;
+  }
   void foresee(const ExactEntry&, const ExactSide&) noexcept override {}
 };
 
