@@ -9,9 +9,8 @@ import { kindWords } from './control/kinds.ts';
 import type * as api from './control/switch-api.ts';
 import { loadAddon } from './datapath/addon.ts';
 import { DatapathCounters } from './datapath/counters.ts';
-import type { DatapathEvent, EntryEvent } from './datapath/events.ts';
+import type { DatapathEvent, EntryEvent, EntryReport } from './datapath/events.ts';
 import { type LaunchOptions, launchDatapath } from './datapath/launch.ts';
-import { ctState } from './flow/key.ts';
 import { parseKey } from './flow/key-text.ts';
 import { SwitchError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -179,10 +178,13 @@ export class Switch implements api.SwitchApi {
     const changes = diffDocuments(this.#document, parsed);
     const document = withUnchanged(this.#document, parsed, changes);
     let kept = 0;
-    if (options.existing === 'reset') await this.#runtime?.unmark();
+    const cut: EntryReport[] = [];
+    const tellsCut = options.existing === 'reset';
+    if (tellsCut) cut.push(...((await this.#runtime?.existing.unmark()) ?? []));
     if (changes.length > 0) {
       const compiled = this.#compile(document);
-      kept = await this.#keep(compiled, options);
+      if (tellsCut) cut.push(...(await this.#cutBy(compiled)).flat());
+      else kept = await this.#keep(compiled, options);
       const revision = this.#revision + 1;
       await this.#store.save({ revision, document, numbers: this.#numbering.snapshot() });
       this.#document = document;
@@ -193,6 +195,8 @@ export class Switch implements api.SwitchApi {
       const objects = changes.length === 1 ? 'object' : 'objects';
       this.#tell('applied', `revision ${revision}`, `${changes.length} ${objects} changed`);
     }
+    // A data path that goes away meanwhile takes its connections with it.
+    this.#runtime?.existing.tell(cut).catch(() => undefined);
     return {
       revision: this.#revision,
       hash: revisionOf(document),
@@ -209,14 +213,19 @@ export class Switch implements api.SwitchApi {
     const runtime = this.#runtime;
     if (existing === 'reset' || runtime === undefined) return 0;
     const ms = existing === 'drain' ? drainSeconds * 1000 : 0;
-    const found = await this.#changedBy(runtime, compiled);
-    const marks = found.flatMap(({ change, canStay, entries }) => {
-      if (change !== 'cut' || !canStay) return [];
-      const { connection, connectionGeneration: generation } = entries[0]!;
-      return [{ connection, generation, bits: ctState.kept, ms }];
+    const cut = await this.#cutBy(compiled, ({ canStay }) => canStay);
+    await runtime.existing.keep(cut, ms);
+    return cut.length;
+  }
+
+  /** Entries of the live connections that the rules to come deny. */
+  async #cutBy(compiled: Compiled, wanted: (found: ChangedConnection) => boolean = () => true) {
+    const found = this.#runtime === undefined ? [] : await this.#changedBy(this.#runtime, compiled);
+    return found.flatMap((one) => {
+      const [first, ...others] = one.entries;
+      const isOne = one.change === 'cut' && first !== undefined && wanted(one);
+      return isOne ? [[first, ...others] as const] : [];
     });
-    await runtime.lister.mark(marks);
-    return marks.length;
   }
 
   /** A document without this host has nothing in force here. */

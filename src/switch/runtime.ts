@@ -7,15 +7,16 @@
 
 import { datapathPort } from '../datapath/adapter.ts';
 import type { NativeDatapath } from '../datapath/native.ts';
+import { CommandWriter } from '../datapath/rings.ts';
 import type { Config } from '../model/config.ts';
 import { Pipeline, type RuleChanges } from '../pipeline/pipeline.ts';
 import { type Compiled, nothingCompiled } from '../rules/compile.ts';
 import { diffCompiled } from '../rules/diff.ts';
 import { Audit } from '../slowpath/audit.ts';
 import type { Reconciled } from '../slowpath/reconcile.ts';
-import { SlowPath } from '../slowpath/slow-path.ts';
-import { isKept, pairEntries } from './connections.ts';
+import { monotonicMs, SlowPath } from '../slowpath/slow-path.ts';
 import { EntryLister } from './entry-lister.ts';
+import { Existing } from './existing.ts';
 import { Installer, type UplinkNumber } from './installer.ts';
 
 const housekeepingMs = 1000;
@@ -44,10 +45,13 @@ export class Runtime {
   /** Asks the workers for exact entries; its owner hands it their events. */
   readonly lister: EntryLister;
   readonly audit: Audit;
+  /** Live connections that a change of rules cuts. */
+  readonly existing: Existing;
   readonly datapathPid: number;
   /** What became of the flows that were found at the start; null: none was looked for. */
   reconciled: Reconciled | null = null;
   readonly #parts: RuntimeParts;
+  readonly #packets: CommandWriter;
   readonly #timer: NodeJS.Timeout;
   #installed: Compiled = nothingCompiled;
   #answering = false;
@@ -71,6 +75,12 @@ export class Runtime {
     this.lister = new EntryLister(parts.native);
     this.audit = new Audit(this.slowPath.pipeline, this.slowPath.flows);
     this.installer = new Installer(parts.native, parts.config, parts.uplinkNumber);
+    this.existing = new Existing({
+      lister: this.lister,
+      send: ({ program, frame }) => this.#send(0, program, frame),
+      nowMs: monotonicMs,
+    });
+    this.#packets = new CommandWriter(parts.native, 0, datapath.memory.workers[0]!);
     this.#timer = setInterval(() => this.#guard(() => this.#housekeeping()), housekeepingMs);
   }
 
@@ -104,15 +114,6 @@ export class Runtime {
     this.installer.remove();
   }
 
-  /** Connections that go on although rules deny them do so no more. */
-  async unmark(): Promise<void> {
-    const kept = pairEntries(await this.lister.list()).filter(([first]) => isKept(first));
-    const marks = kept.map(([{ connection, connectionGeneration: generation }]) => {
-      return { connection, generation, bits: 0, ms: 0 };
-    });
-    await this.lister.mark(marks);
-  }
-
   /** What change() would do to the rules. */
   rulesTo(compiled: Compiled): RuleChanges {
     return diffCompiled(this.#installed, compiled).rules;
@@ -125,6 +126,14 @@ export class Runtime {
     clearInterval(this.#timer);
     this.lister.close();
     this.native.close();
+  }
+
+  /** Runs a program on a packet as if it had come in by the port (0: ours). False: no room. */
+  #send(inPort: number, program: Uint32Array, frame: Uint8Array): boolean {
+    if (this.#closed) return false;
+    const sent = this.#packets.packetOut(inPort, program, program.length, frame);
+    this.#packets.give();
+    return sent;
   }
 
   #wake(): void {
@@ -167,7 +176,9 @@ export class Runtime {
     this.#turn += 1;
     this.#parts.onEvents();
     if (this.#settling === undefined) this.slowPath.tick();
-    this.#auditSome().catch(() => undefined); // The data path has gone; that is told elsewhere.
+    // The data path may have gone; that is told elsewhere.
+    this.existing.tick().catch(() => undefined);
+    this.#auditSome().catch(() => undefined);
     if (this.installer.waiting.length === 0 && this.#turn % portCheckTurns !== 0) return;
     if (this.installer.putPorts()) this.#parts.onPorts();
   }

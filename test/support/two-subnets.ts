@@ -82,9 +82,10 @@ export async function twoSubnets(lab: Lab, options: SubnetOptions = {}) {
   const daemons = [new Vtepd(lab, 'h1'), new Vtepd(lab, 'h2')] as const;
   const [h1, h2] = daemons;
   for (const daemon of daemons) await daemon.start();
-  const apply = async (now: SubnetOptions) => {
-    for (const daemon of daemons)
-      await daemon.apply(twoSubnetsDocument(topology, { ...options, ...now }));
+  /** Applies the document with other options; `how` are those of `vtepctl apply`. */
+  const apply = async (now: SubnetOptions, ...how: string[]) => {
+    const document = twoSubnetsDocument(topology, { ...options, ...now });
+    for (const daemon of daemons) await daemon.apply(document, ...how);
   };
   await apply({});
   for (const name of Object.keys(networkOf) as Name[]) await address(lab, name);

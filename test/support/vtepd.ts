@@ -110,10 +110,10 @@ export class Vtepd {
     return this.json('status');
   }
 
-  async apply(document: string): Promise<void> {
+  async apply(document: string, ...options: string[]): Promise<void> {
     const file = this.#lab.path(`${this.host}-net.yaml`);
     writeFileSync(file, document);
-    await this.ctl('apply', '-f', file);
+    await this.ctl('apply', '-f', file, ...options);
   }
 
   /** Packets that ended by a reason, on all ports. */
