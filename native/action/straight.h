@@ -1,5 +1,5 @@
-// action/straight.h — the way of nearly every packet: does it fit, routed or not, and out by one port
-// or tunnel.
+// action/straight.h — the way of nearly every packet: does it fit, routed or not, and out by one
+// port or tunnel.
 //
 // Why:    the steady state runs through here and through nothing else of action/. The numbers in a
 //         program are followed to what they mean once per flow and batch, and what a tunnel's
