@@ -7,7 +7,10 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { mustRun } from '../test/support/process.ts';
 
-const folder = fileURLToPath(new URL('../../build-native-bench/', import.meta.url));
+/** Beside this folder, or beside that of the compiled benches. */
+const folders = ['../build-native-bench/', '../../build-native-bench/'].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
 const minuteMs = 60_000;
 
 /** What datapath_bench is to do; see its header. */
@@ -81,8 +84,8 @@ export async function jsonReport<Value>(program: string, args: readonly string[]
 
 /** Where a program of bench/native is; throws when it is not there. */
 export function programPath(program: string): string {
-  const path = `${folder}${program}`;
-  if (existsSync(path)) return path;
+  const path = folders.map((folder) => `${folder}${program}`).find((one) => existsSync(one));
+  if (path !== undefined) return path;
   throw new Error(`${program} is not built: npm run build:native-tests -- bench`);
 }
 

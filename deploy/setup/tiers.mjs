@@ -88,7 +88,8 @@ export async function runTiers(names) {
 
 const count = (passed, failed, more = {}) => ({ passed, failed, skipped: 0, ...more });
 
-// The addon and dist/ are what switch and e2e test; a build that fails is a failure of its own.
+// The addon and dist/ are what switch and e2e test, e2e the benches' generator too; a build that
+// fails is a failure of its own.
 async function prepare(chosen) {
   const results = [];
   const builds = [];
@@ -98,6 +99,8 @@ async function prepare(chosen) {
   if (chosen.some((name) => ['switch', 'e2e', 'bench'].includes(name))) {
     builds.push(['build: TypeScript', buildTypeScript]);
   }
+  // The generator of the benches.
+  if (chosen.includes('e2e')) builds.push(['build: native benches', () => buildNative('bench')]);
   for (const [name, build] of builds) {
     try {
       await build();
