@@ -32,6 +32,8 @@ export type ScenarioName = (typeof scenarioNames)[number];
 /** A system under test in one scenario. */
 export interface System {
   readonly name: string;
+  /** Those that it has; undefined: all of them. */
+  readonly scenarios?: readonly ScenarioName[];
   /** The reason why this machine cannot run it, and the remedy; undefined when it can. */
   readonly lack: () => string | undefined;
   readonly version: () => Promise<string>;
