@@ -2,8 +2,8 @@
 //
 // Why:    loss, reordering and duplication are counted, not sampled. A bit for each of the last
 //         `window` numbers says what has come; what leaves the window without its bit is lost.
-// Source: RFC 4737 section 3.3: a frame is reordered when one with a larger number came before it;
-//         section 3.4 leaves duplicates out of that.
+// Source: RFC 4737 section 3.3: a frame is reordered when one with a larger number came before it,
+//         here one of its own flow, which is what a switch keeps in order; copies are not counted.
 // Limits: a frame that comes more than `window` numbers late can be told neither from a copy nor
 //         from a late one: it is counted as `untold`, and the trial is no good.
 #pragma once
@@ -18,16 +18,17 @@ class Arrivals {
  public:
   static constexpr uint64_t window_default = uint64_t{1} << 22;
 
-  // Numbers are 0 to count - 1. `window`: a power of two, at least 64. `block`: losses are also
-  // counted for every so many numbers; 0: not.
-  explicit Arrivals(uint64_t count, uint64_t block = 0, uint64_t window = window_default)
-      : count_(count), window_(window), block_(block), seen_(window / 64) {
+  // Numbers are 0 to count - 1; every `flows`-th is of one flow. `window`: a power of two, at least
+  // 64. `block`: losses are also counted for every so many numbers; 0: not.
+  Arrivals(uint64_t count, uint32_t flows, uint64_t block = 0, uint64_t window = window_default)
+      : count_(count), window_(window), block_(block), seen_(window / 64), next_of_flow_(flows) {
     if (block_ != 0) lost_by_block_.resize((count + block_ - 1) / block_);
   }
 
   // False: there is no such number in this series.
   bool arrive(uint64_t number) noexcept {
     if (number >= count_) return false;
+    uint64_t& next = next_of_flow_[number % next_of_flow_.size()];
     if (number >= next_) {
       for (; next_ < number; next_++) enter(next_, false);
       enter(next_++, true);
@@ -39,8 +40,9 @@ class Arrivals {
     } else {
       seen_[word(number)] |= mask(number);
       received_++;
-      reordered_++;
+      if (number < next) reordered_++;
     }
+    next = std::max(next, number + 1);
     return true;
   }
 
@@ -87,7 +89,8 @@ class Arrivals {
   const uint64_t count_;
   const uint64_t window_;
   const uint64_t block_;
-  std::vector<uint64_t> seen_;  // a bit for each of the last `window_` numbers below next_
+  std::vector<uint64_t> seen_;          // a bit for each of the last `window_` numbers below next_
+  std::vector<uint64_t> next_of_flow_;  // one above the largest number that came
   std::vector<uint64_t> lost_by_block_;
   uint64_t next_ = 0;  // one above the largest number that came
   uint64_t received_ = 0;

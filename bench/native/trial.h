@@ -45,7 +45,8 @@ struct Progress {
 };
 
 struct DirectionResult {
-  explicit DirectionResult(const TrialOrder& order) : arrivals(order.count, order.block) {}
+  explicit DirectionResult(const TrialOrder& order)
+      : arrivals(order.count, order.flows, order.block) {}
 
   uint64_t sent = 0;
   uint64_t sending_ns = 0;   // from the first frame to when the one behind the last is due

@@ -14,6 +14,7 @@ import type { Count, FrameMix, Generator, Load, TrialResult } from './trial.ts';
 
 /** What this generator counts beyond what any does. */
 export interface BuiltinCount extends Count {
+  /** Within its flow: what a switch keeps in order. */
   readonly reordered: number;
   readonly duplicated: number;
   /** Least and most TTL (IPv6: hop limit) of what arrived; frames are sent with 64. */

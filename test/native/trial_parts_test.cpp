@@ -50,14 +50,14 @@ TEST(Pacer, HasAnEndThatNothingMoves) {
 
 // What arrivals mean, in sets and maps.
 struct Model {
-  explicit Model(uint64_t count) : count(count) {}
+  Model(uint64_t count, uint32_t flows) : count(count), flows(flows) {}
   void arrive(uint64_t number) {
-    if (!seen.insert(number).second) {
+    const bool late = largest.count(number % flows) != 0 && number < largest[number % flows];
+    if (!seen.insert(number).second)
       duplicated++;
-    } else if (largest && number < *largest) {
+    else if (late)
       reordered++;
-    }
-    if (!largest || number > *largest) largest = number;
+    if (!late) largest[number % flows] = number;
   }
   std::pair<uint64_t, uint64_t> longest_gap() const {
     uint64_t best = 0, at = 0, run = 0;
@@ -76,8 +76,9 @@ struct Model {
     return lost;
   }
   uint64_t count;
+  uint32_t flows;
   std::set<uint64_t> seen;
-  std::optional<uint64_t> largest;
+  std::map<uint64_t, uint64_t> largest;  // by flow
   uint64_t reordered = 0, duplicated = 0;
 };
 
@@ -96,8 +97,9 @@ TEST(Arrivals, AgreesWithSetsOfNumbersWhateverADeviceDoes) {
       line.emplace(number + delay, number);
       if (random() % 20 == 0) line.emplace(number + random() % (window / 2), number);
     }
-    Arrivals arrivals(count, 100, window);
-    Model model(count);
+    const uint32_t flows = 1 + random() % 20;
+    Arrivals arrivals(count, flows, 100, window);
+    Model model(count, flows);
     for (const auto& [place, number] : line) {
       ASSERT_TRUE(arrivals.arrive(number));
       model.arrive(number);
@@ -116,7 +118,7 @@ TEST(Arrivals, AgreesWithSetsOfNumbersWhateverADeviceDoes) {
 }
 
 TEST(Arrivals, SaysWhatItCannotTell) {
-  Arrivals arrivals(10'000, 0, 64);
+  Arrivals arrivals(10'000, 1, 0, 64);
   EXPECT_TRUE(arrivals.arrive(0));
   EXPECT_TRUE(arrivals.arrive(5000));
   EXPECT_TRUE(arrivals.arrive(4999));  // late, within the window
@@ -127,7 +129,7 @@ TEST(Arrivals, SaysWhatItCannotTell) {
 }
 
 TEST(Arrivals, CountsOnlyWhatWasSentAsLost) {
-  Arrivals arrivals(1000, 10);
+  Arrivals arrivals(1000, 1, 10);
   for (uint64_t number = 0; number < 100; number++) arrivals.arrive(number);
   arrivals.finish(105);
   EXPECT_EQ(arrivals.longest_gap(), 5u);
