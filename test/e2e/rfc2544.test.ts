@@ -4,6 +4,7 @@
 
 import { afterEach, expect, it } from 'vitest';
 import { type BuiltinResult, builtinGenerator } from '../../bench/rfc2544/builtin.ts';
+import { type ExtraRow, type ExtraSetting, extras } from '../../bench/rfc2544/extras.ts';
 import { type Path, scenarioNames } from '../../bench/rfc2544/path.ts';
 import { KernelSystem } from '../../bench/rfc2544/topology/kernel.ts';
 import type { LabSystem } from '../../bench/rfc2544/topology/lab-system.ts';
@@ -204,5 +205,47 @@ describeWith(['root', 'veth'], 'scenarios of the paper', () => {
     await system.apply({ ...system.document, securityGroups: groups, ports: denied });
     const result = await trial(path, load({ direction: 'forward', count: 100 }));
     expect(result.counts[0]).toMatchObject({ sent: 100, received: 0, longestGap: { frames: 100 } });
+  });
+});
+
+describeWith(['root', 'veth'], 'extras', () => {
+  const flows = 16;
+  const setting = (system: LabSystem, rate: number, seconds: number): ExtraSetting => ({
+    ...{ generator: builtinGenerator, systems: [stand(system)], progress: () => undefined },
+    options: {
+      frames: { name: '128', shares: [{ size: 128, weight: 1 }] },
+      ...{ rate, seconds, flows, scenario: 'across-hosts-same-subnet' },
+    },
+  });
+  const vtepd = () => new VtepdSystem({ name: 'vtepd', mode: 'af_packet' });
+  const run = (name: string, wanted: ExtraSetting) =>
+    extras.find((extra) => extra.name === name)!.run(wanted);
+  const show = (rows: readonly ExtraRow[]) => {
+    for (const row of rows) {
+      process.stdout.write(`${row.case}: ${row.metric} ${row.value ?? row.fault}\n`);
+    }
+  };
+  const figure = (rows: readonly ExtraRow[], name: string, metric: string) =>
+    rows.find((row) => row.case === name && row.metric === metric)?.value;
+
+  it('a soak over vtepd loses nothing in any part', async () => {
+    const rows = await run('soak', setting(vtepd(), 2000, 3));
+    expect(rows.map(({ value }) => value)).toEqual([0, 0, 0, 0]);
+  });
+
+  it('vtepd killed and started under load loses nothing', async () => {
+    const rows = await run('restart', setting(vtepd(), 2000, 9));
+    show(rows);
+    expect(figure(rows, 'every vtepd killed and started', 'lost frames')).toBe(0);
+    const lost = figure(rows, 'a data path killed, vtepd starts another', 'lost frames');
+    expect(lost, 'while there is no data path').toBeGreaterThan(0);
+  });
+
+  it('1,000 tunnels that come and go under traffic cost no frame', async () => {
+    const rows = await run('reconfigure', setting(vtepd(), 2000, 9));
+    show(rows);
+    for (const name of ['1000 tunnels added', '1000 tunnels removed']) {
+      expect(figure(rows, name, 'lost frames'), name).toBe(0);
+    }
   });
 });

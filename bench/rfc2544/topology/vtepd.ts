@@ -49,6 +49,11 @@ export class VtepdSystem extends LabSystem {
     return this.#document;
   }
 
+  /** The same with room for so many connections. */
+  withConnections(connections: number): VtepdSystem {
+    return new VtepdSystem({ ...this.#choice, connections });
+  }
+
   async apply(document: NetworkDocument): Promise<void> {
     this.#document = document;
     for (const daemon of this.#daemons) await daemon.apply(JSON.stringify(document));
