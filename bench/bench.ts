@@ -1,9 +1,9 @@
 // bench/bench.ts — what a bench is: a name, a line for people, and a run that fills a report.
 //
 // main.ts lists them all and runs one. Every bench knows the same options; which of them mean
-// something to it, its line in bench/README.md says.
+// something to it, its line in bench/README.md says. A bench may have more of its own.
 
-import type { Report } from './report.ts';
+import type { Document, Report } from './report.ts';
 
 export interface BenchOptions {
   /** A smoke test of some seconds; its figures mean little. */
@@ -16,11 +16,21 @@ export interface BenchOptions {
   readonly cases: readonly string[];
   /** Only these numbers of flows; empty: the bench's own. */
   readonly flows: readonly number[];
+  /** What was said to the bench's own options. */
+  readonly own: Readonly<Record<string, string | undefined>>;
+  /** Aborted when somebody interrupts a bench that is interruptible. */
+  readonly signal: AbortSignal;
 }
 
 export interface Bench {
   readonly name: string;
   readonly summary: string;
+  /** Options of its own, each with a value, and their lines of help: "A,B: which ones". */
+  readonly options?: Readonly<Record<string, string>>;
+  /** Interrupted, it ends by itself and has a report of what it did; others just end. */
+  readonly isInterruptible?: boolean;
+  /** What people see of its document; undefined: the tables of all benches. */
+  readonly show?: (document: Document) => string;
   /** Throws when what was measured is not what should have been. */
   readonly run: (report: Report, options: BenchOptions) => Promise<void> | void;
 }

@@ -6,6 +6,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
+import type { Rfc2544Document } from './rfc2544/document.ts';
 
 /** What is measured of what: the columns of a row that are not figures. */
 export interface Subject {
@@ -54,6 +55,8 @@ export interface Document {
   readonly commit: string;
   readonly rows: readonly Row[];
   readonly ratios: readonly Ratio[];
+  /** All of what rfc2544 found; rows have only what fits into rows. */
+  readonly rfc2544?: Rfc2544Document;
 }
 
 /** Whether more is better: packets a second are, cycles and microseconds are not. */
@@ -66,6 +69,7 @@ export class Report {
   readonly ratios: Ratio[] = [];
   readonly #versions: Record<string, string> = {};
   readonly #machine = machineOf();
+  #rfc2544: Rfc2544Document | undefined;
 
   constructor(bench: string) {
     this.bench = bench;
@@ -97,9 +101,15 @@ export class Report {
     this.#versions[system] = version;
   }
 
+  /** Adds a document of a bench that has more to tell than rows. */
+  attach(document: Rfc2544Document): void {
+    this.#rfc2544 = document;
+  }
+
   document(): Document {
     const machine = { ...this.#machine, versions: this.#versions };
-    return { machine, commit: commitOf(), rows: this.rows, ratios: this.ratios };
+    const { rows, ratios } = this;
+    return { machine, commit: commitOf(), rows, ratios, rfc2544: this.#rfc2544 };
   }
 }
 

@@ -77,7 +77,8 @@ export function amount(value: number): string {
   return `${Number((value / scale).toPrecision(3))}${letter}`;
 }
 
-function aligned(lines: readonly (readonly string[])[]): string {
+/** Lines of cells as a table of Markdown; the first line is the head. */
+export function aligned(lines: readonly (readonly string[])[]): string {
   const columns = lines[0]!.map((_, at) => at);
   const widths = columns.map((at) => Math.max(3, ...lines.map((cells) => cells[at]!.length)));
   const draw = (cells: readonly string[]) =>

@@ -89,7 +89,7 @@ async function wantPackages(goal) {
 }
 
 // Views of what was measured before: nothing needs to be built for them but themselves.
-const benchViews = ['tables', 'plot'];
+const benchViews = ['tables', 'plot', 'page'];
 
 // Without a name it only lists them. Standard output is the bench's alone.
 async function bench(args) {

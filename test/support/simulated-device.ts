@@ -39,6 +39,7 @@ export interface GeneratorTraits {
 /** Share that is lost in a gap. */
 const gapLoss = 0.1;
 const baseLatencyUs = 20;
+const waits = 12;
 
 /** Numbers from 0 to 1 that only depend on the seed (a 32-bit mix by multiplication). */
 export function randomNumbers(seed: number): () => number {
@@ -136,7 +137,7 @@ export class SimulatedDevice implements Generator {
     this.seconds += seconds;
     const { capacity, noise = 0 } = this.#device;
     const now = capacity * (1 + noise * (2 * this.#random() - 1));
-    const one = this.#count(load.count, fate(this.#device, now, rate, load.count), now);
+    const one = this.#count(load.count, fate(this.#device, now, rate, load.count), rate, now);
     const counts = load.direction === 'both' ? [one, one] : [one];
     return { counts, seconds, fault: this.#fault(load, seconds) };
   }
@@ -153,20 +154,22 @@ export class SimulatedDevice implements Generator {
     return isAccident ? 'A receive ring overflowed.' : undefined;
   }
 
-  #count(sent: number, { lost, waiting }: Fate, capacity: number): Count {
+  #count(sent: number, { lost, waiting }: Fate, rate: number, capacity: number): Count {
     const received = sent - lost;
-    const max = baseLatencyUs + (waiting / capacity) * 1e6;
-    const average = (baseLatencyUs + max) / 2;
-    const half = Math.floor(received / 2);
+    // Waits as of a queue that is served one by one, each twice as rare as the one before.
+    const busy = Math.min(0.999, rate / capacity);
+    const wait = (1e6 / capacity) * (busy / (2 - 2 * busy)) + (waiting / capacity) * 1e5;
+    const shares = [...Array(waits).keys()].map((step) => 0.5 ** (step + 1));
+    const rest = 1 - shares.reduce((sum, share) => sum + share, 0);
+    const buckets = shares.map(
+      (share, step) =>
+        [baseLatencyUs + wait * step, received * (share + (step === 0 ? rest : 0))] as const,
+    );
+    const average = baseLatencyUs + wait;
+    const max = baseLatencyUs + wait * waits;
     return {
       ...{ sent, received, reordered: 0, duplicated: 0 },
-      latency: {
-        ...{ count: received, min: baseLatencyUs, average, max, jitter: 1 },
-        buckets: [
-          [baseLatencyUs, received - half],
-          [Math.ceil(max), half],
-        ],
-      },
+      latency: { count: received, min: baseLatencyUs, average, max, jitter: wait, buckets },
     };
   }
 }

@@ -1,4 +1,4 @@
-// bench/rfc2544/search/outcome.ts — what a search says in the end: a load, a lower limit, or why not.
+// bench/rfc2544/search/outcome.ts — what a search says in the end: a load, a limit, or why not.
 //
 // Only `found` is a figure of the device. What the generator or the range ends is "at least"; what
 // contradicts itself is a sentence and no figure at all.

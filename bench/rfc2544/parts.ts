@@ -1,0 +1,30 @@
+// bench/rfc2544/parts.ts — which systems and generators the benchmark knows: its one list of them.
+//
+// A new system or generator is a line here; nothing else of the benchmark names one.
+
+import type { Path, System } from './path.ts';
+import type { Generator } from './trial.ts';
+
+/** What the command line says of generators. */
+export interface GeneratorOptions {
+  /** Host of a TRex server that runs; undefined: one is started beside the ends of the path. */
+  readonly trexHost: string | undefined;
+  /** Folder of a TRex release. */
+  readonly trexPath: string | undefined;
+}
+
+export interface GeneratorKind {
+  readonly name: string;
+  readonly make: (path: Path, options: GeneratorOptions) => Promise<Generator>;
+}
+
+/** The first is the usual one. */
+export const generators: readonly GeneratorKind[] = [];
+
+/** Two ends and nothing between them is the system of this name. */
+export const loopName = 'loop';
+
+/** The systems in namespaces, or those of a topology file. */
+export async function systemsOf(_topology: string | undefined): Promise<readonly System[]> {
+  return [];
+}
