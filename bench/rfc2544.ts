@@ -10,7 +10,7 @@ import { type Bench, type BenchOptions, chosen, Lack } from './bench.ts';
 import { note, Progress } from './progress.ts';
 import type { Document, Report } from './report.ts';
 import { emptyDocument, type Rfc2544Document } from './rfc2544/document.ts';
-import { type GeneratorKind, generators, loopName, systemsOf } from './rfc2544/parts.ts';
+import { extras, type GeneratorKind, generators, loopName, systemsOf } from './rfc2544/parts.ts';
 import type { System } from './rfc2544/path.ts';
 import { markdown } from './rfc2544/report/markdown.ts';
 import { page } from './rfc2544/report/page.ts';
@@ -64,10 +64,11 @@ async function measure(report: Report, wanted: BenchOptions): Promise<void> {
   const own: Own = wanted.own;
   const settings = settingsOf(own, { ...wanted, flows: wanted.flows[0] });
   const kind = generatorKind(own.generator);
-  const all = await systemsOf(own.topology);
+  const all = systemsOf(own.topology);
   const loop = all.find(({ name }) => name === loopName);
   if (loop === undefined) throw new Lack('rfc2544: there is no loop to measure the generator by');
-  const systems = taking(all, settings);
+  const isFromPreset = own.topology !== undefined && own.system === undefined;
+  const systems = taking(all, isFromPreset ? { ...settings, systems: [] } : settings);
   const lack = loop.lack();
   if (lack !== undefined) throw new Lack(`rfc2544: ${lack}`);
   const document = emptyDocument(settings);
@@ -77,6 +78,7 @@ async function measure(report: Report, wanted: BenchOptions): Promise<void> {
   try {
     await run({
       ...{ document, loop, systems, signal: wanted.signal, note },
+      extras: extras.filter(({ name }) => settings.extras.includes(name)),
       generatorOf: (path) => kind.make(path, trex),
       step: (what, seconds) => progress.step(what, seconds),
       version: (system, version) => report.version(system, version),

@@ -2,9 +2,10 @@
 //
 // A program (bench/native/generator_bench.cpp) holds both ends of a path and runs one trial after
 // the other: rate-paced, every frame numbered and stamped, so that loss, reordering, duplication
-// and latency are counted and not estimated. It needs root. On devices of their own the host's stack
-// goes on to answer ARP and neighbour discovery for the addresses that are configured on them;
-// where an end's address is not on its device, nobody does, and next hops need static neighbours.
+// and latency are counted and not estimated. It needs root. On devices of their own the host's
+// stack goes on to answer ARP and neighbour discovery for the addresses that are configured on
+// them; where an end's address is not on its device, nobody does, and next hops need static
+// neighbours.
 
 import { release } from 'node:os';
 import { ManagedProcess } from '../../test/support/process.ts';

@@ -3,6 +3,7 @@
 // It grows while the run goes on and is whole at every moment, so that an interrupted run has a
 // report too, marked as partial. Rates in it are frames a second in each direction.
 
+import type { ExtraRow } from './extras.ts';
 import type { BackToBackResult } from './methods/back-to-back.ts';
 import type { FrameLossResult } from './methods/frame-loss.ts';
 import type { LatencyResult } from './methods/latency.ts';
@@ -36,6 +37,8 @@ export interface Rfc2544Document {
   /** What the generator does without a device. */
   readonly limits: Cell[];
   readonly cells: Cell[];
+  /** What was asked beyond RFC 2544. */
+  readonly extras: ExtraRow[];
   /** What could not be measured, a sentence each. */
   readonly problems: string[];
 }
@@ -49,6 +52,7 @@ export function emptyDocument(settings: Settings): Rfc2544Document {
     generator: undefined,
     limits: [],
     cells: [],
+    extras: [],
     problems: [],
   };
 }
@@ -56,4 +60,9 @@ export function emptyDocument(settings: Settings): Rfc2544Document {
 /** Whether two cells are of the same frames and directions. */
 export function isSameLoad(a: Cell, b: Cell): boolean {
   return a.frames.name === b.frames.name && a.direction === b.direction;
+}
+
+/** The rate of the strictest goal that has one. */
+export function rateOf(cell: Pick<Cell, 'throughput'>): number | undefined {
+  return cell.throughput?.goals.find(({ figure }) => figure !== undefined)?.figure?.rate;
 }

@@ -1,4 +1,5 @@
-// bench/rfc2544/extras.ts — what operators ask beyond RFC 2544 (RFC 8204, CSIT), one of them a file.
+// bench/rfc2544/extras.ts — what operators ask beyond RFC 2544 (RFC 8204, CSIT), one of them a
+// file.
 //
 // extra/extra.ts says what an extra gets and gives.
 

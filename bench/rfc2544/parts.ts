@@ -1,9 +1,13 @@
-// bench/rfc2544/parts.ts — which systems and generators the benchmark knows: its one list of them.
+// bench/rfc2544/parts.ts — which systems, generators and extras the benchmark knows: its one list.
 //
 // A new system or generator is a line here; nothing else of the benchmark names one.
 
+import { builtinGenerator } from './builtin.ts';
 import type { Path, System } from './path.ts';
+import { systemsOf as namedSystemsOf, systems } from './systems.ts';
 import type { Generator } from './trial.ts';
+
+export { extras } from './extras.ts';
 
 /** What the command line says of generators. */
 export interface GeneratorOptions {
@@ -19,12 +23,14 @@ export interface GeneratorKind {
 }
 
 /** The first is the usual one. */
-export const generators: readonly GeneratorKind[] = [];
+export const generators: readonly GeneratorKind[] = [
+  { name: 'builtin', make: (path) => builtinGenerator(path) },
+];
 
 /** Two ends and nothing between them is the system of this name. */
 export const loopName = 'loop';
 
 /** The systems in namespaces, or those of a topology file. */
-export async function systemsOf(_topology: string | undefined): Promise<readonly System[]> {
-  return [];
+export function systemsOf(topology: string | undefined): readonly System[] {
+  return topology === undefined ? systems : namedSystemsOf(topology);
 }

@@ -5,7 +5,9 @@
 // the same. What fails is a sentence in the document, and the run goes on with what is next; only a
 // generator that fails without a device ends it, since then nothing can be said of any.
 
-import { type Cell, isSameLoad, type Rfc2544Document } from './document.ts';
+import { beyond } from './beyond.ts';
+import { type Cell, isSameLoad, type Rfc2544Document, rateOf } from './document.ts';
+import type { Extra } from './extras.ts';
 import { lineRate } from './frames.ts';
 import type { Asked } from './methods/asked.ts';
 import { warmUp } from './methods/asked.ts';
@@ -22,6 +24,7 @@ export interface Run {
   /** Two ends with nothing between them: what the generator itself does. */
   readonly loop: System;
   readonly systems: readonly System[];
+  readonly extras: readonly Extra[];
   readonly generatorOf: (path: Path) => Promise<Generator>;
   readonly signal: AbortSignal;
   readonly step: (what: string, seconds: number) => void;
@@ -53,7 +56,8 @@ export function expectedSeconds(settings: Settings, systems: number): number {
     (methods.includes('back-to-back') ? backToBackSeconds({ settings }) : 0);
   const kinds = kindsOf(settings).length;
   const places = systems * settings.scenarios.length;
-  return kinds * one + aroundSeconds + places * (aroundSeconds + kinds * cell);
+  const extras = systems * settings.extras.length * (aroundSeconds + settings.extraSeconds);
+  return kinds * one + aroundSeconds + places * (aroundSeconds + kinds * cell) + extras;
 }
 
 /** Fills the document; rejects when there is nothing to report but the reason. */
@@ -65,6 +69,7 @@ export async function run(all: Run): Promise<void> {
     for (const scenario of document.settings.scenarios) {
       for (const system of all.systems) await place(all, system, scenario);
     }
+    await beyond(all, all.extras);
   } catch (error) {
     if (!signal.aborted) {
       document.partial = `The run ended early: ${messageOf(error)}`;
@@ -140,11 +145,6 @@ function limitSentence(cell: Cell): string {
 
 const nameOf = ({ frames, direction }: Kind): string =>
   `${frames.name}${/^\d+$/.test(frames.name) ? ' bytes' : ''}, ${direction}`;
-
-/** The rate of the strictest goal that has one. */
-export function rateOf(cell: Pick<Cell, 'throughput'>): number | undefined {
-  return cell.throughput?.goals.find(({ figure }) => figure !== undefined)?.figure?.rate;
-}
 
 /** What the generator does alone, for the frames of a cell and an allowed loss. */
 export function limitOf(document: Rfc2544Document, cell: Cell, loss: number): Limit {

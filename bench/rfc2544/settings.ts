@@ -2,6 +2,7 @@
 //
 // A preset gives all of it, options change single things. The settings are part of every report.
 
+import { extras } from './extras.ts';
 import { frameMix } from './frames.ts';
 import { type ScenarioName, scenarioNames } from './path.ts';
 import type { FrameMix } from './trial.ts';
@@ -40,6 +41,11 @@ export interface Settings {
   readonly bursts: number;
   /** The line that rates are compared with, in Gbit/s; no rate above it is tried. */
   readonly lineGbits: number;
+  /** Asked after the methods, by name. */
+  readonly extras: readonly string[];
+  /** How long an extra loads a system, and with how many frames a second in each direction. */
+  readonly extraSeconds: number;
+  readonly extraRate: number | undefined;
   /** No rate below it is tried, in frames a second. */
   readonly lowest: number;
 }
@@ -56,6 +62,7 @@ const standard: Settings = {
   ...{ warmUpSeconds: 1, pauseSeconds: 0.2, flows: 1 },
   ...{ latencyLoads: [0.1, 0.5, 0.9, 1], bursts: 10 },
   ...{ lineGbits: 10, lowest: 1000 },
+  ...{ extras: [], extraSeconds: 10, extraRate: undefined },
 };
 
 export const presets: readonly { readonly summary: string; readonly settings: Settings }[] = [
@@ -66,10 +73,10 @@ export const presets: readonly { readonly summary: string; readonly settings: Se
       preset: 'quick',
       frames: [frameMix('64')],
       scenarios: ['across-hosts-same-subnet'],
-      systems: ['vtepd'],
+      systems: ['vtepd-af-packet'],
       losses: [0, 0.01],
       ...{ resolution: 0.05, seconds: 0.5, firstSeconds: 0.2, rounds: 1 },
-      ...{ warmUpSeconds: 0.2, pauseSeconds: 0, latencyLoads: [0.5], bursts: 2 },
+      ...{ warmUpSeconds: 0.2, pauseSeconds: 0, latencyLoads: [0.5], bursts: 2, extraSeconds: 5 },
     },
   },
   { summary: 'all methods, trials of 10 s, 3 rounds, 0.5 %', settings: standard },
@@ -102,8 +109,13 @@ export const optionSummaries = {
   resolution: 'P: of the search, in percent of the rate: 0.1',
   votes: 'N: trials that decide on a rate, by majority',
   'warm-up': 'S: seconds before each method',
+  extras: `A,B: of ${extras.map(({ name }) => name).join(', ')}; loaded with half the throughput`,
+  'extra-seconds': 'S: how long each extra loads a system: 10',
+  'extra-rate': 'R: frames a second in each direction, in place of half the throughput',
   'line-rate': 'G: Gbit/s of the line that rates are compared with: 10',
 } as const;
+
+const extraNames = extras.map(({ name }) => name);
 
 function numbersOf(text: string, option: string, least: number, most: number): number[] {
   return text.split(',').map((part) => {
@@ -168,6 +180,9 @@ export function settingsOf(wanted: Wanted, common: Common): Settings {
     votes: one('votes', preset.votes, 1, 99),
     warmUpSeconds: one('warm-up', preset.warmUpSeconds, 0, 600),
     lineGbits: one('line-rate', preset.lineGbits, 0.001, 10_000),
+    extras: list('extras', (text) => namesOf(text, 'extras', extraNames)) ?? preset.extras,
+    extraSeconds: one('extra-seconds', preset.extraSeconds, 1, 1_000_000),
+    extraRate: list('extra-rate', (text) => numbersOf(text, 'extra-rate', 1, 1e9)[0]),
     rounds: common.rounds ?? preset.rounds,
     seconds,
     firstSeconds: Math.min(preset.firstSeconds, seconds),

@@ -1,7 +1,8 @@
-// bench/rfc2544/extra/disturb.ts — something happens to vtepd while frames pass: what did they feel?
+// bench/rfc2544/extra/disturb.ts — something happens to vtepd while frames pass: what did they
+// feel?
 //
-// The trial begins, then the disturbance; both must end in time. Frames that were lost in a row tell
-// for how long a direction was blocked, to a frame; without any loss it was not.
+// The trial begins, then the disturbance; both must end in time. Frames that were lost in a row
+// tell for how long a direction was blocked, to a frame; without any loss it was not.
 
 import type { VtepdSystem } from '../topology/vtepd.ts';
 import {

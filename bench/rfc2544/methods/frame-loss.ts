@@ -1,5 +1,5 @@
-// bench/rfc2544/methods/frame-loss.ts — the frame loss rate (RFC 2544, 26.3): what is lost at loads
-// from the highest downwards, until two in a row lose nothing.
+// bench/rfc2544/methods/frame-loss.ts — the frame loss rate (RFC 2544, 26.3): what is lost at
+// loads from the highest downwards, until two in a row lose nothing.
 //
 // The standard begins at the rate of the line. A software generator does not reach that, and far
 // above its throughput all devices are alike: here 100 % is the lesser of the generator's limit and

@@ -1,5 +1,5 @@
-// bench/rfc2544/methods/latency.ts — times from sending to receiving (RFC 2544, 26.2), at shares of
-// the throughput.
+// bench/rfc2544/methods/latency.ts — times from sending to receiving (RFC 2544, 26.2), at shares
+// of the throughput.
 //
 // The standard wants the average of twenty trials of two minutes at the throughput. Averages hide
 // what operators ask for, so the times of all rounds go into one histogram. The same is measured

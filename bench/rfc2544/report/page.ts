@@ -1,5 +1,5 @@
-// bench/rfc2544/report/page.ts — the report as one web page that needs nothing else: facts, pictures,
-// tables.
+// bench/rfc2544/report/page.ts — the report as one web page that needs nothing else: facts,
+// pictures, tables.
 //
 // It is written to be mailed and kept: no script, no fonts, no addresses. Light or dark is the
 // reader's choice.

@@ -250,7 +250,8 @@ function boxSvg(style: Style, x: number, five: readonly number[]): string {
   const [left, right] = [x - boxWidth / 2, x + boxWidth / 2].map((value) => value.toFixed(1));
   const centre = x.toFixed(1);
   return (
-    `<path class="bar ${style.class}" d="M${centre} ${least}V${lower}M${centre} ${upper}V${most}"/>` +
+    `<path class="bar ${style.class}" ` +
+    `d="M${centre} ${least}V${lower}M${centre} ${upper}V${most}"/>` +
     `<path class="bar ${style.class}" style="fill-opacity:0.25" ` +
     `d="M${left} ${lower}H${right}V${upper}H${left}z"/>` +
     `<path class="bar ${style.class}" d="M${left} ${middle}H${right}"/>`

@@ -1,4 +1,5 @@
-// bench/rfc2544/report/rows.ts — the figures of a run as rows of the document that all benches share.
+// bench/rfc2544/report/rows.ts — the figures of a run as rows of the document that all benches
+// share.
 //
 // A row holds every round, so its median need not be the average in the tables. Lower limits have a
 // metric of their own: nobody shall compare them with figures.
@@ -8,10 +9,10 @@ import type { Cell, Rfc2544Document } from '../document.ts';
 import { percent } from '../search/outcome.ts';
 import { totalGigabits, totalRate } from './table.ts';
 
-const ours = 'vtepd';
+const isOurs = (system: string): boolean => system.startsWith('vtepd');
 
 /** Adds what was found, and how we compare. */
-export function addRows(report: Report, { cells, settings }: Rfc2544Document): void {
+export function addRows(report: Report, { cells, extras, settings }: Rfc2544Document): void {
   const rows: Row[] = [];
   for (const cell of cells) {
     for (const { loss, rounds, figure } of cell.throughput?.goals ?? []) {
@@ -35,9 +36,13 @@ export function addRows(report: Report, { cells, settings }: Rfc2544Document): v
       report.add({ ...subject, metric: 'latency average us' }, [latency.average]);
     }
   }
-  for (const row of rows.filter(({ system }) => system === ours)) {
-    const peers = rows.filter((one) => one.case === row.case && one.system !== ours);
-    for (const peer of peers) report.compare(row, peer);
+  for (const row of rows.filter(({ system }) => isOurs(system))) {
+    const peers = rows.filter((one) => one.case === row.case && !isOurs(one.system));
+    for (const peer of peers) report.compare(row, peer, `${peer.system} (${row.system})`);
+  }
+  for (const { extra, system, case: what, metric, value } of extras) {
+    if (value === undefined) continue;
+    report.add({ case: `${extra}, ${what}`, flows: settings.flows, system, metric }, [value]);
   }
 }
 

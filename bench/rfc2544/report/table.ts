@@ -55,6 +55,7 @@ export function tablesOf(document: Rfc2544Document): { tables: Table[]; notes: N
     lossTable(document, notes),
     latencyTable(document, notes),
     burstTable(document, notes),
+    extraTable(document, notes),
   ];
   return { tables: tables.filter(({ lines }) => lines.length > 0), notes };
 }
@@ -197,4 +198,13 @@ function burstTable({ cells }: Rfc2544Document, notes: Notes): Table {
     'buffer, us',
   ];
   return { title: 'Longest burst without loss, frames in each direction', head, lines };
+}
+
+function extraTable({ extras }: Rfc2544Document, notes: Notes): Table {
+  const lines = extras.map(({ scenario, system, extra, case: what, metric, value, fault }) => [
+    ...[scenario, system, extra, what, metric],
+    value === undefined ? none + notes.mark(fault) : amount(value),
+  ]);
+  const head = ['scenario', 'system', 'extra', 'case', 'metric', 'value'];
+  return { title: 'Beyond RFC 2544', head, lines };
 }

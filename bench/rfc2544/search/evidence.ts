@@ -1,4 +1,5 @@
-// bench/rfc2544/search/evidence.ts — every trial of a search, and what they say of a load together.
+// bench/rfc2544/search/evidence.ts — every trial of a search, and what they say of a load
+// together.
 //
 // A trial of a shorter time than wanted cannot pass a load, since buffers take up what is too much
 // for a while, but it is kept: bad short trials that good short ones do not outweigh count against

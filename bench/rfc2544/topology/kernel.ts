@@ -1,4 +1,5 @@
-// bench/rfc2544/topology/kernel.ts — the kernel between the ends: bridges, vxlan, routing, nftables.
+// bench/rfc2544/topology/kernel.ts — the kernel between the ends: bridges, vxlan, routing,
+// nftables.
 //
 // Every host has a bridge for each network of a scenario, joined across hosts by vxlan; between
 // subnets each host routes what its own end sends, as a distributed router does, with fixed

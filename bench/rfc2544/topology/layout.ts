@@ -1,4 +1,5 @@
-// bench/rfc2544/topology/layout.ts — the paper's four scenarios in namespaces, without a switch yet.
+// bench/rfc2544/topology/layout.ts — the paper's four scenarios in namespaces, without a switch
+// yet.
 //
 //   left (c1) eth0 ── p1 ┐                                ┌ p2 ── eth0 right (c2)
 //                        h1  u1 ═══ underlay veth ═══ u2  h2

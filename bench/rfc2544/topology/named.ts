@@ -1,4 +1,5 @@
-// bench/rfc2544/topology/named.ts — systems that somebody else built, on devices that a file names.
+// bench/rfc2544/topology/named.ts — systems that somebody else built, on devices that a file
+// names.
 //
 // A file (lab.example.yaml shows all of it) says for every system and scenario at which two devices
 // the generator attaches and what frames carry. Nothing is built or taken down here; whether frames

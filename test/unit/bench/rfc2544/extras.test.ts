@@ -1,4 +1,5 @@
-// bench/rfc2544/extras.test.ts — what the extras make of trials, with a generator that is simulated.
+// bench/rfc2544/extras.test.ts — what the extras make of trials, with a generator that is
+// simulated.
 
 import { expect, test } from 'vitest';
 import { rampSteps } from '../../../../bench/rfc2544/extra/ramp.ts';

@@ -112,7 +112,7 @@ describe('rows', () => {
       ['kernel', 500_000, 502_000],
     ]);
     expect(of('at least frames/s').map(({ median }) => median)).toEqual([600_000]);
-    expect(ratios.map(({ peer, ratio }) => [peer, ratio])).toEqual([['kernel', 2]]);
+    expect(ratios.map(({ peer, ratio }) => [peer, ratio])).toEqual([['kernel (vtepd)', 2]]);
   });
 });
 

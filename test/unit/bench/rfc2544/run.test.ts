@@ -3,8 +3,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { type Cell, emptyDocument } from '../../../../bench/rfc2544/document.ts';
+import type { Extra, ExtraOptions } from '../../../../bench/rfc2544/extras.ts';
 import { frameMix } from '../../../../bench/rfc2544/frames.ts';
 import type { Path, System } from '../../../../bench/rfc2544/path.ts';
+import { tablesOf } from '../../../../bench/rfc2544/report/table.ts';
 import { type Run, run } from '../../../../bench/rfc2544/run.ts';
 import { type Settings, settingsOf } from '../../../../bench/rfc2544/settings.ts';
 import type { Generator } from '../../../../bench/rfc2544/trial.ts';
@@ -71,6 +73,7 @@ function runOf(all: readonly Simulated[], wanted: Settings, changes: Partial<Run
     note: (text) => void said.push(text),
     version: () => undefined,
     keep: () => undefined,
+    extras: [],
     ...changes,
   };
   return { document, log, said, done: run(whole) };
@@ -84,6 +87,49 @@ const loopOf = (limit: number): Simulated => ({
 const figures = (cell: Cell | undefined) => cell?.throughput?.goals.map(({ figure }) => figure);
 
 describe('a run', () => {
+  test('asks each system the extras, at half of what it carried', async () => {
+    const slow: Simulated = { name: 'slow', device: { capacity: 300_000, buffer: 500 } };
+    const asked: ExtraOptions[] = [];
+    const extra: Extra = {
+      name: 'soak',
+      summary: '',
+      run: async ({ options, systems }) => {
+        asked.push(options);
+        const about = { extra: 'soak', system: systems[0]!.name, scenario: options.scenario };
+        return [{ ...about, case: 'all', metric: 'lost frames', value: 7 }];
+      },
+    };
+    const refusing: Extra = {
+      ...extra,
+      name: 'restart',
+      run: () => Promise.reject(new Error('no')),
+    };
+    const extras = [extra, refusing];
+    const { document, done } = runOf([loopOf(1e6), slow], settings(), { extras });
+    await done;
+    expect(asked.map(({ rate }) => Math.round(rate / 1000))).toEqual([150]);
+    expect(document.extras.map(({ system, value }) => [system, value])).toEqual([['slow', 7]]);
+    expect(document.problems).toEqual(['restart, slow: no']);
+    const { tables } = tablesOf(document);
+    expect(tables.at(-1)!.lines).toEqual([
+      ['same-host-same-subnet', 'slow', 'soak', 'all', 'lost frames', '7'],
+    ]);
+  });
+
+  test('asks no extra of a system that carried nothing', async () => {
+    const broken: Simulated = { name: 'broken', device: { capacity: 1 } };
+    const extra: Extra = {
+      name: 'soak',
+      summary: '',
+      run: () => Promise.reject(new Error('asked')),
+    };
+    const { document, done } = runOf([loopOf(1e6), broken], settings(), { extras: [extra] });
+    await done;
+    expect(document.problems.at(-1)).toBe(
+      'soak, broken: no throughput is known to load it by; say --extra-rate',
+    );
+  });
+
   test('measures the generator alone, then each system with all methods', async () => {
     const slow: Simulated = { name: 'slow', device: { capacity: 300_000, buffer: 500 } };
     const { document, log, done } = runOf([loopOf(1e6), slow], settings());
@@ -124,7 +170,7 @@ describe('a run', () => {
     expect(document.cells[0]!.throughput!.goals[0]!.rounds[0]!.kind).toBe('at-least');
   });
 
-  test('a generator as fast as the line limits nothing: a loss below it is the device', async () => {
+  test('a generator as fast as the line limits nothing: loss is the device', async () => {
     const wire: Simulated = { name: 'loop', device: { capacity: 1e9 } };
     const near: Simulated = { name: 'near', device: { capacity: 14_000_000 } };
     const { document, done } = runOf([wire, near], settings({ methods: ['throughput'] }));

@@ -1,4 +1,5 @@
-// rfc2544/search.test.ts — the search finds what a simulated device can do, or says that it cannot.
+// rfc2544/search.test.ts — the search finds what a simulated device can do, or says that it
+// cannot.
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';

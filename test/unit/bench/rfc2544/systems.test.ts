@@ -1,4 +1,5 @@
-// bench/rfc2544/systems.test.ts — topology files: the example is right, and what is wrong has a line.
+// bench/rfc2544/systems.test.ts — topology files: the example is right, and what is wrong has a
+// line.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
