@@ -29,10 +29,25 @@ const options = {
 
 type Own = Readonly<Partial<Record<keyof typeof options, string>>>;
 
+/** By name, or by what a family of names begins with: vtepd for vtepd-af-packet. */
+const isOf =
+  (names: readonly string[]) =>
+  ({ name }: System): boolean =>
+    names.some((one) => name === one || name.startsWith(`${one}-`));
+
+function named(all: readonly System[], names: readonly string[]): System[] {
+  for (const name of names) {
+    if (!all.some(isOf([name]))) chosen(all, [name]);
+  }
+  return all.filter(isOf(names));
+}
+
 /** The systems that take part: those that were asked for, or all that this machine can run. */
-function taking(all: readonly System[], settings: Settings): System[] {
+function taking(all: readonly System[], { systems }: Settings, isAsked: boolean): System[] {
   const tested = all.filter(({ name }) => name !== loopName);
-  const wanted = chosen(tested, settings.systems);
+  // A preset's system may not be in a topology file, which names what it has.
+  const isAll = systems.length === 0 || (!isAsked && !tested.some(isOf(systems)));
+  const wanted = isAll ? tested : named(tested, systems);
   const able = wanted.filter((system) => {
     const lack = system.lack();
     if (lack !== undefined) note(`skipped: ${system.name}: ${lack}`);
@@ -67,8 +82,7 @@ async function measure(report: Report, wanted: BenchOptions): Promise<void> {
   const all = systemsOf(own.topology);
   const loop = all.find(({ name }) => name === loopName);
   if (loop === undefined) throw new Lack('rfc2544: there is no loop to measure the generator by');
-  const isFromPreset = own.topology !== undefined && own.system === undefined;
-  const systems = taking(all, isFromPreset ? { ...settings, systems: [] } : settings);
+  const systems = taking(all, settings, own.system !== undefined);
   const lack = loop.lack();
   if (lack !== undefined) throw new Lack(`rfc2544: ${lack}`);
   const document = emptyDocument(settings);

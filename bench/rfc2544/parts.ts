@@ -5,6 +5,7 @@
 import { builtinGenerator } from './builtin.ts';
 import type { Path, System } from './path.ts';
 import { systemsOf as namedSystemsOf, systems } from './systems.ts';
+import { trexGenerator } from './trex.ts';
 import type { Generator } from './trial.ts';
 
 export { extras } from './extras.ts';
@@ -25,6 +26,7 @@ export interface GeneratorKind {
 /** The first is the usual one. */
 export const generators: readonly GeneratorKind[] = [
   { name: 'builtin', make: (path) => builtinGenerator(path) },
+  { name: 'trex', make: trexGenerator },
 ];
 
 /** Two ends and nothing between them is the system of this name. */

@@ -44,6 +44,10 @@ function kindsOf({ frames, directions }: Settings): Kind[] {
   return frames.flatMap((one) => directions.map((direction) => ({ frames: one, direction })));
 }
 
+/** Some systems are in some of the places only: those of a topology file. */
+const has = ({ scenarios }: System, scenario: ScenarioName): boolean =>
+  scenarios === undefined || scenarios.includes(scenario);
+
 /** Seconds that a run may take, for the time left. */
 export function expectedSeconds(settings: Settings, systems: number): number {
   const { methods, rounds, warmUpSeconds } = settings;
@@ -67,7 +71,9 @@ export async function run(all: Run): Promise<void> {
     await alone(all);
     all.keep();
     for (const scenario of document.settings.scenarios) {
-      for (const system of all.systems) await place(all, system, scenario);
+      for (const system of all.systems) {
+        if (has(system, scenario)) await place(all, system, scenario);
+      }
     }
     await beyond(all, all.extras);
   } catch (error) {
@@ -113,7 +119,8 @@ async function within(
 async function alone(all: Run): Promise<void> {
   const { document, loop } = all;
   const { settings, limits } = document;
-  const scenario = settings.scenarios[0]!;
+  const scenario = settings.scenarios.find((one) => has(loop, one)) ?? loop.scenarios?.[0];
+  if (scenario === undefined) throw new Error(`${loop.name} has no scenario at all`);
   await within(all, loop, scenario, async (generator) => {
     for (const kind of kindsOf(settings)) {
       const cell: Cell = { system: loop.name, scenario: undefined, ...kind };

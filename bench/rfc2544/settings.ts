@@ -15,7 +15,7 @@ export interface Settings {
   readonly preset: string;
   readonly frames: readonly FrameMix[];
   readonly scenarios: readonly ScenarioName[];
-  /** By name; empty: all that this machine can run. */
+  /** By name, or what a family of names begins with; empty: all that this machine can run. */
   readonly systems: readonly string[];
   readonly directions: readonly Direction[];
   readonly methods: readonly MethodName[];
@@ -102,7 +102,7 @@ export const optionSummaries = {
   preset: `P: ${presets.map(({ settings }) => settings.preset).join(', ')}`,
   frames: 'A,B: sizes in bytes with FCS, imix, paper',
   scenario: `A,B: of ${scenarioNames.join(', ')}`,
-  system: 'A,B: systems under test, by name',
+  system: 'A,B: systems under test: vtepd is all vtepd-…',
   direction: 'forward, both, or forward,both',
   methods: `A,B: of ${methodNames.join(', ')}`,
   loss: 'A,B: allowed losses in percent: 0,0.5,1',
