@@ -1,8 +1,8 @@
 // bench/rfc2544/trex/validity.ts — what TRex counted as the result of a trial, or why it is none.
 //
-// Above its capacity TRex sends the same frames more slowly and loses nothing, and its own rings can
-// overflow: both look like a device, and neither is one. So a trial counts only if everything was
-// sent, in the time that was asked for, and nothing was lost in TRex itself.
+// Above its capacity TRex sends the same frames more slowly and loses nothing, and its own rings
+// can overflow: both look like a device, and neither is one. So a trial counts only if everything
+// was sent, in the time that was asked for, and nothing was lost in TRex itself.
 
 import type { Count, Latency, Load, TrialResult } from '../trial.ts';
 
