@@ -41,5 +41,12 @@ export async function warmUp(asked: Asked, highest: number): Promise<void> {
   await offer(asked, rate, rate * settings.warmUpSeconds);
 }
 
+/** Waiting for stragglers, and the pause: what a trial takes beside its time. */
+const aroundSeconds = 1;
+
+/** Seconds that a trial takes in all, for the time left. */
+export const trialSeconds = ({ pauseSeconds }: Settings, seconds: number): number =>
+  seconds + pauseSeconds + aroundSeconds;
+
 /** How many directions there are: rates of reports are sums over them. */
 export const directionsOf = (direction: Direction): number => (direction === 'both' ? 2 : 1);

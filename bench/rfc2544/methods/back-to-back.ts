@@ -8,7 +8,7 @@
 import type { Outcome } from '../search/outcome.ts';
 import { search, searchDefaults } from '../search.ts';
 import { lossOf } from '../trial.ts';
-import { type Asked, offer } from './asked.ts';
+import { type Asked, offer, trialSeconds } from './asked.ts';
 
 export interface BackToBackResult {
   /** Frames a second of a burst, in each direction. */
@@ -40,7 +40,7 @@ const resolution = 0.01;
 const trialsPerBurst = 16;
 
 export const backToBackSeconds = ({ settings }: Pick<Asked, 'settings'>): number =>
-  settings.bursts * trialsPerBurst * (0.3 + settings.pauseSeconds);
+  settings.bursts * trialsPerBurst * trialSeconds(settings, 0.1);
 
 /** `rate` is the generator's limit; `throughput` the device's without loss, if it is known. */
 export async function backToBack(

@@ -6,7 +6,7 @@
 // one and a half times the throughput, and the report says which rate that is.
 
 import { lossOf } from '../trial.ts';
-import { type Asked, offer } from './asked.ts';
+import { type Asked, offer, trialSeconds } from './asked.ts';
 
 export interface LossPoint {
   /** Frames a second offered in each direction. */
@@ -28,7 +28,7 @@ const above = 1.5;
 const step = 0.1;
 
 export const frameLossSeconds = ({ settings }: Pick<Asked, 'settings'>): number =>
-  (0.6 / step) * (settings.seconds + settings.pauseSeconds);
+  (0.6 / step) * trialSeconds(settings, settings.seconds);
 
 /** `throughput` is what the device does, if that is known. */
 export async function frameLoss(

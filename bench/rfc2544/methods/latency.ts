@@ -6,7 +6,7 @@
 // without a device: what the generator itself takes is in every figure.
 
 import { type Latency, lossOf } from '../trial.ts';
-import { type Asked, offer } from './asked.ts';
+import { type Asked, offer, trialSeconds } from './asked.ts';
 
 /** Shares of frames that were at least as fast. */
 export const percentiles = [0.5, 0.9, 0.99, 0.999] as const;
@@ -69,7 +69,7 @@ function total(values: readonly (number | undefined)[]): number | undefined {
 }
 
 export const latencySeconds = ({ settings }: Pick<Asked, 'settings'>): number =>
-  settings.latencyLoads.length * settings.rounds * (settings.seconds + settings.pauseSeconds);
+  settings.latencyLoads.length * settings.rounds * trialSeconds(settings, settings.seconds);
 
 /** At each share of `throughput`, frames a second in each direction. */
 export async function latency(asked: Asked, throughput: number): Promise<LatencyResult[]> {

@@ -8,7 +8,7 @@
 import type { Outcome, Trial } from '../search/outcome.ts';
 import { search, searchDefaults } from '../search.ts';
 import { lossOf } from '../trial.ts';
-import { type Asked, offer } from './asked.ts';
+import { type Asked, offer, trialSeconds } from './asked.ts';
 
 /** What the generator does without a device, for one allowed loss. */
 export type Limit =
@@ -83,10 +83,11 @@ export function goalResult(loss: number, rounds: readonly Outcome[]): GoalResult
 
 /** Seconds that one search may take: some trials in each of its phases, more with more goals. */
 export function searchSeconds({ settings }: Pick<Asked, 'settings'>): number {
-  const { seconds, firstSeconds, pauseSeconds, losses, votes } = settings;
+  const { seconds, firstSeconds, losses, votes } = settings;
   const perPhase = 4 * (1 + 0.5 * (losses.length - 1));
   const middle = Math.sqrt(seconds * firstSeconds);
-  return perPhase * (seconds * votes + middle + 2 * firstSeconds + 3 * pauseSeconds);
+  const phases = [...Array(votes).fill(seconds), middle, firstSeconds] as number[];
+  return perPhase * phases.reduce((sum, one) => sum + trialSeconds(settings, one), 0);
 }
 
 /**
