@@ -64,7 +64,7 @@ export function expectedSeconds(settings: Settings, systems: number): number {
   return kinds * one + aroundSeconds + places * (aroundSeconds + kinds * cell) + extras;
 }
 
-/** Fills the document; rejects when there is nothing to report but the reason. */
+/** Fills the document; rejects when there is nothing to report but the reasons. */
 export async function run(all: Run): Promise<void> {
   const { document, signal } = all;
   try {
@@ -74,6 +74,9 @@ export async function run(all: Run): Promise<void> {
       for (const system of all.systems) {
         if (has(system, scenario)) await place(all, system, scenario);
       }
+    }
+    if (document.cells.length === 0) {
+      throw new Error(document.problems[0] ?? 'No system has any of the scenarios.');
     }
     await beyond(all, all.extras);
   } catch (error) {
@@ -89,8 +92,9 @@ export async function run(all: Run): Promise<void> {
   document.partial = undefined;
 }
 
+/** The first line: what programs said in the end is for their logs. */
 const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
+  (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
 
 /** Builds, measures and takes down again. */
 async function within(

@@ -222,6 +222,14 @@ describe('a run', () => {
     expect(log).toContain('close bad');
   });
 
+  test('a run in which no system could be built is no success', async () => {
+    const failure = 'no such module\nand more of what it said';
+    const bad: Simulated = { name: 'bad', device: { capacity: 1 }, failure };
+    const { done, document } = runOf([loopOf(1e6), bad], settings());
+    await expect(done).rejects.toThrow(/^bad, same-host-same-subnet: no such module$/);
+    expect(document.partial).toContain('ended early');
+  });
+
   test('interrupted, it keeps what it has, marks it, and closes everything', async () => {
     const controller = new AbortController();
     const one: Simulated = { name: 'one', device: { capacity: 300_000 } };
