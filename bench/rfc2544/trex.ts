@@ -24,6 +24,8 @@ const patience = 20;
 /** Frames a second that carry a time, and their share of all at most. */
 const timedRate = 1000;
 const timedShare = 0.01;
+/** When sending has ended is seen some tens of ms late (validity.ts). */
+const leastSeconds = 2;
 /** Frames that are still under way get so long, in ms (RFC 2544, 23: two seconds). */
 const settle = { most: 2000, least: 300, perSecond: 200 };
 
@@ -73,6 +75,7 @@ export async function trexGenerator(path: Path, options: GeneratorOptions): Prom
 
 export class TrexGenerator implements Generator {
   readonly name = 'trex';
+  readonly leastSeconds = leastSeconds;
   readonly version: string;
   readonly #driver: Conversation;
   readonly #path: Path;

@@ -69,6 +69,8 @@ export interface TrialResult {
 export interface Generator {
   readonly name: string;
   readonly version: string;
+  /** Searches make no shorter trials than this many seconds; undefined: any are exact enough. */
+  readonly leastSeconds?: number;
   /** Rejects if the generator cannot be reached or asked, never for what became of frames. */
   trial(load: Load, signal?: AbortSignal): Promise<TrialResult>;
   close(): Promise<void>;

@@ -102,6 +102,7 @@ export async function throughput(
   keep: (result: ThroughputResult) => void,
 ): Promise<void> {
   const { settings } = asked;
+  const least = asked.generator.leastSeconds ?? 0;
   const results: Outcome[][] = settings.losses.map(() => []);
   const trials: (readonly Trial[])[] = [];
   let start = Math.round(highest);
@@ -111,7 +112,8 @@ export async function throughput(
       ...searchDefaults,
       ...{ losses: settings.losses, lowest: settings.lowest, highest: Math.round(highest), start },
       ...{ resolution: settings.resolution, votes: settings.votes },
-      ...{ seconds: settings.seconds, firstSeconds: settings.firstSeconds },
+      seconds: Math.max(settings.seconds, least),
+      firstSeconds: Math.max(settings.firstSeconds, least),
       noiseMax: Math.max(searchDefaults.noiseMax, 2 * settings.resolution),
     });
     trials.push(found.trials);

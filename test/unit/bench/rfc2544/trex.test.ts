@@ -160,7 +160,7 @@ describe('a conversation with TRex 3.08, recorded', () => {
 
 describe('a trial counts only if', () => {
   const good: TrexTrial = {
-    ...{ elapsed: 10.2, links: ['UP', 'UP'], queueFull: 0, cpu: 3 },
+    ...{ elapsed: 10.15, links: ['UP', 'UP'], queueFull: 0, cpu: 3 },
     ports: [1, 2].map(() => ({ opackets: 0, ipackets: 0, oerrors: 0, ierrors: 0 })),
     directions: [{ sent: 100_000, received: 99_000, timed: null }],
   };
@@ -173,7 +173,7 @@ describe('a trial counts only if', () => {
 
   test.each<[Partial<TrexTrial>, string]>([
     [{ links: ['UP', 'DOWN'] }, 'Port 1 of TRex is down'],
-    [{ elapsed: 10.5 }, 'TRex took 10.5 s to send what was to take 10.0 s'],
+    [{ elapsed: 10.3 }, 'TRex took 10.3 s to send what was to take 10.0 s'],
     [{ directions: [{ sent: 99_000, received: 1, timed: null }] }, 'TRex sent 99,000 of 100,000'],
     [
       { directions: [{ sent: 100_000, received: 100_001, timed: null }] },
