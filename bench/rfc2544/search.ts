@@ -52,6 +52,8 @@ export const searchDefaults = {
   unit: 'frames/s',
 } as const;
 
+/** Of the load that a generator reached when it fell behind, this much it may hold. */
+const nearly = 0.95;
 /** Each round of trials takes at most so many times the time of the one before. */
 const longerMost = 8;
 /** Steps out of a bracket that moved grow by this factor each. */
@@ -152,8 +154,15 @@ class Search {
   /** The load to try next; undefined when there is nothing left to learn. */
   #next(demand: Demand, width: number, step: number) {
     const { lowest, highest, start } = this.#settings;
-    const { lower, upper } = this.#bounds(demand);
-    if (lower !== undefined && upper !== undefined) return between(lower, upper, width);
+    const { lower, upper, isCeiling } = this.#bounds(demand);
+    if (lower !== undefined && upper !== undefined) {
+      const middle = between(lower, upper, width);
+      const reached = isCeiling ? Math.floor((this.#ceiling?.reached ?? 0) * nearly) : 0;
+      // What the generator reached is nearer to its limit than the middle, while that is far.
+      return middle && reached > middle.load && reached < upper
+        ? { load: reached, isStep: false }
+        : middle;
+    }
     if (lower !== undefined) {
       if (lower >= highest) return undefined;
       const known = this.#hinted(demand, lower, highest + 1, 'bad').at(0);
