@@ -30,6 +30,12 @@ export async function offer(asked: Asked, rate: number, count: number): Promise<
   return generator.trial(load, signal);
 }
 
+/** As `offer`, once more if the generator spoiled it: a fault by accident is no reason for a gap. */
+export async function offerTwice(asked: Asked, rate: number, count: number): Promise<TrialResult> {
+  const first = await offer(asked, rate, count);
+  return first.fault === undefined ? first : offer(asked, rate, count);
+}
+
 /** Frames that nobody counts, so that flows, addresses and caches are known (RFC 2544, 23). */
 export async function warmUp(asked: Asked, highest: number): Promise<void> {
   const { settings } = asked;

@@ -6,7 +6,7 @@
 // one and a half times the throughput, and the report says which rate that is.
 
 import { lossOf } from '../trial.ts';
-import { type Asked, offer, trialSeconds } from './asked.ts';
+import { type Asked, offerTwice, trialSeconds } from './asked.ts';
 
 export interface LossPoint {
   /** Frames a second offered in each direction. */
@@ -42,7 +42,7 @@ export async function frameLoss(
   for (let share = 1; share > step / 2; share -= step) {
     const rate = Math.round(full * share);
     if (rate < asked.settings.lowest) break;
-    const result = await offer(asked, rate, rate * asked.settings.seconds);
+    const result = await offerTwice(asked, rate, rate * asked.settings.seconds);
     const { fault } = result;
     points.push({ rate, loss: fault === undefined ? lossOf(result) : undefined, fault });
     const [before, last] = points.slice(-2);

@@ -6,7 +6,7 @@
 // without a device: what the generator itself takes is in every figure.
 
 import { type Latency, lossOf } from '../trial.ts';
-import { type Asked, offer, trialSeconds } from './asked.ts';
+import { type Asked, offerTwice, trialSeconds } from './asked.ts';
 
 /** Shares of frames that were at least as fast. */
 export const percentiles = [0.5, 0.9, 0.99, 0.999] as const;
@@ -88,7 +88,7 @@ async function atLoad(asked: Asked, load: number, rate: number): Promise<Latency
   const duplicated: (number | undefined)[] = [];
   let fault: string | undefined;
   for (let round = 1; round <= asked.settings.rounds; round += 1) {
-    const result = await offer(asked, rate, rate * asked.settings.seconds);
+    const result = await offerTwice(asked, rate, rate * asked.settings.seconds);
     if (result.fault !== undefined) {
       fault = result.fault;
       continue;
