@@ -97,7 +97,7 @@ async function bench(args) {
   const [name] = args.filter((arg) => !arg.startsWith('-'));
   const isMeasured = name !== undefined && !benchViews.includes(name);
   if (isMeasured) await ensurePackages('bench');
-  if (name === 'peers' || name === 'netns') await wantPackages(name);
+  if (['peers', 'netns', 'rfc2544'].includes(name)) await wantPackages(name);
   await installModules();
   if (isMeasured) {
     await buildAddon();

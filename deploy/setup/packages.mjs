@@ -93,6 +93,8 @@ const netnsNeeds = [
   command('ethtool', 'ethtool'),
 ];
 
+const rfc2544Needs = [...netnsNeeds, command('nft', 'nftables')];
+
 const testNeeds = [
   ...benchNeeds,
   header('pcap/pcap.h', 'libpcap-dev', 'libpcap-devel'),
@@ -132,6 +134,7 @@ const needs = {
   bench: benchNeeds,
   peers: peersNeeds,
   netns: netnsNeeds,
+  rfc2544: rfc2544Needs,
   test: testNeeds,
 };
 const debianFamily = /(^|\n)ID(_LIKE)?="?[^\n]*(debian|ubuntu)/;

@@ -34,6 +34,7 @@ const packages: Record<string, string> = {
   'ovs-vswitchd': 'openvswitch-switch',
   ethtool: 'ethtool',
   iperf3: 'iperf3',
+  nft: 'nftables',
   ping: 'iputils-ping',
   tcpdump: 'tcpdump',
   traceroute: 'traceroute',
