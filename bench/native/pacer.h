@@ -40,13 +40,16 @@ class Pacer {
     return static_cast<uint64_t>(static_cast<double>(count_) * interval_);
   }
 
-  // Whoever has not sent all by then has been too slow: a hundredth of the time, and a millisecond
-  // for whoever has to wake up.
-  uint64_t give_up_at() const noexcept {
-    return begin_ + length_ns() + length_ns() / 100 + 1'000'000;
+  // Whether whoever has sent so many frames by `now` is too slow for this rate: a hundredth of the
+  // time over its end, and a millisecond for whoever has to wake up, or far behind at any time.
+  bool hopeless(uint64_t sent, uint64_t now) const noexcept {
+    return now > begin_ + length_ns() + length_ns() / 100 + 1'000'000 ||
+           now > due_at(sent) + behind_max_ns;
   }
 
  private:
+  static constexpr uint64_t behind_max_ns = 200'000'000;
+
   const uint64_t begin_;
   const double interval_;  // nanoseconds
   const uint64_t count_;

@@ -98,7 +98,7 @@ void send_all(Direction& direction, const Pacer& pacer, const std::atomic<bool>&
       woken = next;
       continue;
     }
-    if (now > pacer.give_up_at() || direction.sender.error() != 0) break;
+    if (pacer.hopeless(sent, now) || direction.sender.error() != 0) break;
     direction.result.late_ns_max = std::max(direction.result.late_ns_max, now - pacer.due_at(sent));
     const auto burst = static_cast<uint32_t>(std::min<uint64_t>(due - sent, Sender::burst_max));
     sent += direction.sender.send(direction.maker, {direction.run, sent, real_ns()}, burst);

@@ -45,7 +45,10 @@ TEST(Pacer, HasAnEndThatNothingMoves) {
   EXPECT_EQ(pacer.due(1000), 1u);
   EXPECT_EQ(pacer.due(UINT64_MAX), 500u);
   EXPECT_EQ(pacer.length_ns(), 500'000'000u);
-  EXPECT_EQ(pacer.give_up_at(), 1000u + 505'000'000u + 1'000'000u);
+  EXPECT_FALSE(pacer.hopeless(499, 1000u + 506'000'000u));
+  EXPECT_TRUE(pacer.hopeless(499, 1001u + 506'000'000u));
+  EXPECT_FALSE(pacer.hopeless(100, pacer.due_at(100) + 200'000'000u));
+  EXPECT_TRUE(pacer.hopeless(100, pacer.due_at(100) + 200'000'001u));
 }
 
 // What arrivals mean, in sets and maps.

@@ -89,6 +89,20 @@ TEST_F(TrialTest, EveryFrameOfBothDirectionsIsCountedAndTimed) {
   }
 }
 
+TEST_F(TrialTest, FramesOfIpv6AreCountedToo) {
+  open();
+  ends_[0].station.ip = bench::ip_of("fd00::1");
+  ends_[1].station.ip = bench::ip_of("fd00::2");
+  TrialOrder order = order_of(10'000, 500);
+  order.sizes = {84, 1518};
+  order.both = true;
+  for (const bench::DirectionResult& result : trial(order).directions) {
+    EXPECT_EQ(result.arrivals.received(), result.sent);
+    EXPECT_EQ(result.wrong, 0u);
+    EXPECT_EQ(result.ttl_max, bench::trial_ttl);
+  }
+}
+
 TEST_F(TrialTest, FramesOfOthersAndOfEarlierTrialsAreNotCounted) {
   open();
   TrialOrder order = order_of(10'000, 100);
