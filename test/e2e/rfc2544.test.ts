@@ -26,10 +26,8 @@ const load = (more: Partial<Load> = {}): Load => ({
   ...more,
 });
 
-const triesMax = 5;
-
 /** A trial; another one when a busy machine kept the generator from sending in time. */
-async function trial(path: Path, wanted: Load): Promise<BuiltinResult> {
+async function trial(path: Path, wanted: Load, triesMax = 5): Promise<BuiltinResult> {
   const generator = await builtinGenerator(path);
   try {
     for (let tries = 1; ; tries += 1) {
@@ -104,15 +102,14 @@ describeWith(['root', 'veth'], 'the built-in generator', () => {
       ...{ namespace: lab.realName(ns), device: 'eth0', mac: macs[own], ip: ips[own] },
       nextHopMac: macs[own === 0 ? 1 : 0],
     });
-    const result = await trial(
-      { ends: [end('a', 0), end('b', 1)] },
-      load({ direction: 'forward' }),
-    );
+    const path: Path = { ends: [end('a', 0), end('b', 1)] };
+    // The device takes a thousand frames and ends: there is no other try.
+    const result = await trial(path, load({ direction: 'forward', flows: 1 }), 1);
+    expect(result.fault).toBeUndefined();
     await device.exited;
     const did = JSON.parse(device.stdout.trim().split('\n').pop()!);
     expect(did).toMatchObject({ seen: 1000, lost: 100, copied: 50, swapped: 20 });
     const [count] = result.counts;
-    expect(result.fault).toBeUndefined();
     expect(count!.sent - count!.received).toBe(did.lost);
     expect(count!.duplicated).toBe(did.copied);
     expect(count!.reordered).toBe(did.swapped);
