@@ -28,10 +28,13 @@ export interface NotInForce {
   readonly message: string;
 }
 
+/** Prefixes that fit one router advertisement. */
+export const prefixesAdvertisedMax = 8;
+
 /** Everything in the document that has no effect yet, in the order of the document. */
 export function notInForce(document: Document): readonly NotInForce[] {
   const routed = routedNetworks(document);
-  const list: NotInForce[] = [...ofSubnets(document)];
+  const list: NotInForce[] = [...ofSubnets(document), ...ofUnadvertised(document)];
   const slaac = slaacPrefixes(document);
   for (const router of document.routers) list.push(...ofRouter(document, router));
   const peers = new Set(
@@ -70,6 +73,31 @@ function ofSubnets({ subnets, routers }: Document): NotInForce[] {
       const message = 'No router joins the subnet, so nobody advertises it.';
       return { kind: 'subnets', name, field: 'ipv6RaMode', message } as const;
     });
+}
+
+/** One router of a network is advertised, with so many prefixes: the others are not told of. */
+function ofUnadvertised({ subnets, routers }: Document): NotInForce[] {
+  const advertised = new Map<string, { readonly router: Router; prefixes: number }>();
+  const found: NotInForce[] = [];
+  const gap = (name: string, message: string) =>
+    found.push({ kind: 'subnets', name, field: 'ipv6RaMode', message });
+  const slaac = subnets.filter(({ ipv6RaMode }) => ipv6RaMode === 'slaac');
+  const byName = new Map(slaac.map((subnet) => [subnet.name, subnet]));
+  for (const router of routers) {
+    for (const { name, network } of router.subnets.flatMap((one) => byName.get(one) ?? [])) {
+      const first = advertised.get(network) ?? { router, prefixes: 0 };
+      advertised.set(network, first);
+      if (first.router !== router) {
+        const other = `router "${first.router.name}" is advertised in network "${network}"`;
+        gap(name, `Nobody is told of router "${router.name}" and this prefix: ${other}.`);
+      } else if (first.prefixes === prefixesAdvertisedMax) {
+        gap(name, `Not advertised: ${prefixesAdvertisedMax} prefixes of the network are already.`);
+      } else {
+        first.prefixes += 1;
+      }
+    }
+  }
+  return found;
 }
 
 /** Advertised prefixes, by network. */

@@ -18,6 +18,7 @@ import { formatCidr, formatIp, ipFamily, prefixMask } from '../lib/addresses.ts'
 import { groupBit, Match, RuleList } from '../pipeline/match.ts';
 import { locationLocal } from '../pipeline/registers.ts';
 import type { Origin, Step } from '../pipeline/rule.ts';
+import { type AdvertisedRouter, advertisedIn } from './advertise.ts';
 import { gatewaysIn, type RouterPlan } from './routers.ts';
 import { linkLocalOf, type NetworkView, type PortView, type Topology } from './topology.ts';
 
@@ -109,12 +110,13 @@ function addGateways(list: RuleList, network: NetworkView, plan: RouterPlan): vo
   const { router, mac } = plan;
   const gateways = gatewaysIn(plan, network.network.name).map(({ address }) => address);
   const six = gateways.some((address) => address.length === 16);
-  const advertised = advertisement(network);
+  const advertised = advertisedIn(network);
   for (const [text, address] of byText(six ? [...gateways, linkLocalOf(mac)] : gateways)) {
     const family = ipFamily(address);
     const reply = family === 4 ? action.arpReply(mac) : action.ndReply(mac, ndReplyRouter);
-    // Nobody is sent advertisements unasked; who uses the router asks for its MAC now and then.
-    const more = family === 6 && advertised?.plan === plan ? advertised.steps : [];
+    // Who uses the router asks for its MAC now and then, and is told of it again: so it stays known
+    // while vtepd, which sends advertisements unasked, is away.
+    const more = family === 6 && advertised?.plan === plan ? stepsOf(advertised) : [];
     list.add('neighbours', {
       id: `${network.network.name}/router/${router.name}/${text}`,
       priority: gatewayAddress,
@@ -125,34 +127,13 @@ function addGateways(list: RuleList, network: NetworkView, plan: RouterPlan): vo
   }
 }
 
-/** Seconds, the most that there are (RFC 8319): hosts are told again only when they ask. */
-const routerLifetime = 65535;
-/** Prefixes that fit an advertisement's program. */
-const prefixesMax = 8;
-
-/**
- * What tells hosts of a router: the prefixes that it has in the network, and its gateway. One
- * packet has one answer: of several routers the first one is told of.
- */
-function advertisement(
-  network: NetworkView,
-): { readonly plan: RouterPlan; readonly steps: readonly Step[] } | undefined {
-  const slaacOf = (plan: RouterPlan) =>
-    gatewaysIn(plan, network.network.name).filter(({ subnet }) => subnet.ipv6RaMode === 'slaac');
-  const plan = network.routers.find((one) => slaacOf(one).length > 0);
-  if (plan === undefined) return undefined;
-  const words = action.routerAdvert(plan.mac, network.network.mtu, routerLifetime);
-  const prefixes = slaacOf(plan)
-    .slice(0, prefixesMax)
-    .map(({ cidr }): Step => {
-      return { kind: 'actions', words: action.routerPrefix(cidr.bytes, cidr.prefix) };
-    });
-  return { plan, steps: [{ kind: 'actions', words }, ...prefixes, { kind: 'reply' }] };
+function stepsOf({ words }: AdvertisedRouter): readonly Step[] {
+  return [...words.map((one): Step => ({ kind: 'actions', words: one })), { kind: 'reply' }];
 }
 
 /** Router solicitations are answered. */
 function addAdvertisement(list: RuleList, network: NetworkView): void {
-  const advertised = advertisement(network);
+  const advertised = advertisedIn(network);
   if (advertised === undefined) return;
   const { router } = advertised.plan;
   list.add('neighbours', {
@@ -164,7 +145,7 @@ function addAdvertisement(list: RuleList, network: NetworkView): void {
       .number('eth_type', ethType.ipv6)
       .number('ip_proto', ipProto.icmpv6)
       .number('tp_src', routerSolicitation),
-    steps: [...advertised.steps, { kind: 'done' }],
+    steps: [...stepsOf(advertised), { kind: 'done' }],
     origin: { object: `router ${router.name}`, path: `routers[${router.name}].subnets` },
   });
 }

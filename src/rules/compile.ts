@@ -10,6 +10,7 @@ import { type Document, documentKinds } from '../model/document.ts';
 import type { LearningNetwork } from '../pipeline/learned.ts';
 import { noPolicy, type Policy } from '../pipeline/policy.ts';
 import type { Rule } from '../pipeline/rule.ts';
+import { type Advertisement, advertisementsOf } from './advertise.ts';
 import { arpNdRules } from './arp-nd.ts';
 import { classifyRules } from './classify.ts';
 import { commitRules } from './commit.ts';
@@ -28,6 +29,8 @@ export interface Compiled {
   readonly objects: DatapathObjects;
   /** By VNI. */
   readonly learning: ReadonlyMap<number, LearningNetwork>;
+  /** What hosts are told of their routers unasked. */
+  readonly advertisements: readonly Advertisement[];
   /** What it was made of; undefined: nothing. */
   readonly source?: CompileSource;
 }
@@ -80,7 +83,9 @@ export function compile(
   );
   const policy = policyOf(document, topology, before.policy);
   const made = { document, options, topology };
-  return { rules, policy, objects: objectsOf(topology), learning, source: made };
+  const advertisements = advertisementsOf(topology);
+  const objects = objectsOf(topology);
+  return { rules, policy, objects, learning, advertisements, source: made };
 }
 
 /** True when only rules of groups and address sets may differ, of which nothing else is made. */
@@ -115,6 +120,7 @@ export const nothingCompiled: Compiled = Object.freeze({
     endpoints: [],
   },
   learning: new Map(),
+  advertisements: [],
 });
 
 function learningOf(view: NetworkView): LearningNetwork | undefined {

@@ -15,6 +15,7 @@ import { diffCompiled } from '../rules/diff.ts';
 import { Audit } from '../slowpath/audit.ts';
 import type { Reconciled } from '../slowpath/reconcile.ts';
 import { monotonicMs, SlowPath } from '../slowpath/slow-path.ts';
+import { Advertiser } from './advertiser.ts';
 import { EntryLister } from './entry-lister.ts';
 import { Existing } from './existing.ts';
 import { Installer, type UplinkNumber } from './installer.ts';
@@ -52,6 +53,7 @@ export class Runtime {
   reconciled: Reconciled | null = null;
   readonly #parts: RuntimeParts;
   readonly #packets: CommandWriter;
+  readonly #advertiser: Advertiser;
   readonly #timer: NodeJS.Timeout;
   #installed: Compiled = nothingCompiled;
   #answering = false;
@@ -81,6 +83,10 @@ export class Runtime {
       nowMs: monotonicMs,
     });
     this.#packets = new CommandWriter(parts.native, 0, datapath.memory.workers[0]!);
+    this.#advertiser = new Advertiser({
+      send: (inPort, program, frame) => this.#send(inPort, program, frame),
+      nowMs: monotonicMs,
+    });
     this.#timer = setInterval(() => this.#guard(() => this.#housekeeping()), housekeepingMs);
   }
 
@@ -100,6 +106,7 @@ export class Runtime {
     this.#installed = compiled;
     await this.#settle();
     this.installer.remove();
+    this.#advertiser.set(compiled.advertisements);
   }
 
   /** Changes what is installed; resolves when every flow follows the new rules. */
@@ -111,6 +118,8 @@ export class Runtime {
     this.slowPath.applyRules(changes.rules, compiled.learning);
     this.#installed = compiled;
     await this.#settle();
+    // Ports that go are told that their router does, too.
+    this.#advertiser.set(compiled.advertisements);
     this.installer.remove();
   }
 
@@ -176,6 +185,7 @@ export class Runtime {
     this.#turn += 1;
     this.#parts.onEvents();
     if (this.#settling === undefined) this.slowPath.tick();
+    this.#advertiser.tick();
     // The data path may have gone; that is told elsewhere.
     this.existing.tick().catch(() => undefined);
     this.#auditSome().catch(() => undefined);

@@ -90,6 +90,29 @@ describeWith(['root', 'veth'], 'a gateway', () => {
     expect((await ping(lab, 'c2', made)).received).toBe(3);
     h2.expectQuietLog();
   });
+
+  it('is advertised unasked, and withdrawn when it goes', async () => {
+    const made = (name: string) =>
+      name === 'c3' ? ', allowedAddressPairs: [{ ip: "fd00:20::ff:fe00:3" }]' : '';
+    const { lab, apply } = await twoSubnets(useWorld(), { port: made });
+    const run = (...args: string[]) => lab.must('c3', 'ip', args);
+    // It listens, and never asks.
+    await lab.must('c3', 'sysctl', ['-qw', 'net.ipv6.conf.eth0.accept_ra=1']);
+    await run('-6', 'route', 'del', 'default');
+    const learned = async () => {
+      const { stdout } = await run('-6', 'route', 'show', 'default', 'proto', 'ra');
+      return Number(/expires (\d+)sec/.exec(stdout)?.[1] ?? 0);
+    };
+    expect(await learned()).toBe(0);
+    await apply({ subnet6: ', ipv6RaMode: slaac' });
+    await waitUntil(learned, { what: 'a default route out of an advertisement' });
+    expect(await learned()).toBeGreaterThan(1790);
+    expect(await learned()).toBeLessThanOrEqual(1800);
+    expect((await ping(lab, 'c3', ip6('c1'))).received).toBe(3);
+    await apply({});
+    const gone = async () => (await learned()) === 0;
+    await waitUntil(gone, { what: 'the route to go' });
+  });
 });
 
 describeWith(['root', 'veth'], 'routes', () => {

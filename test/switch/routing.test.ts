@@ -215,7 +215,7 @@ describe('a gateway', () => {
       expect(answer.subarray(6, 12)).toEqual(Buffer.from(gateway.replaceAll(':', ''), 'hex'));
       // Type, code; hop limit, flags, lifetime; link-layer address, MTU, prefix.
       expect(answer.subarray(54, 56).toString('hex')).toBe('8600');
-      expect(answer.subarray(58, 62).toString('hex')).toBe('4000ffff');
+      expect(answer.subarray(58, 62).toString('hex')).toBe('40000708');
       expect(answer.subarray(70, 78).toString('hex')).toBe(`0101${gateway.replaceAll(':', '')}`);
       expect(answer.subarray(78, 86).toString('hex')).toBe('05010000000005aa');
       expect(answer.subarray(86, 118).toString('hex')).toBe(

@@ -1,7 +1,7 @@
 // model/coverage.test.ts — what is accepted without effect is said, and nothing else.
 
 import { expect, test } from 'vitest';
-import { notInForce } from '../../../src/model/coverage.ts';
+import { notInForce, prefixesAdvertisedMax } from '../../../src/model/coverage.ts';
 import { documentFromValue } from '../../../src/model/parse.ts';
 
 const port = { network: 'blue', host: 'h1' };
@@ -58,6 +58,38 @@ test('addresses that nobody advertises, or that port security would not know, ar
       'a',
       'The port makes itself the address fd00:2::ff:fe00:1, which is not among its ips.',
     ],
+  ]);
+});
+
+test('of two advertised routers the second is named, and a prefix that has no room', () => {
+  const six = (name: string, number: number) => ({
+    network: 'blue',
+    ipv6RaMode: 'slaac',
+    name,
+    cidr: `fd00:${number}::/64`,
+    gateway: `fd00:${number}::1`,
+  });
+  const many = Array.from({ length: prefixesAdvertisedMax + 1 }, (_, index) => `s${index}`);
+  const document = documentFromValue({
+    hosts,
+    networks,
+    subnets: [...many.map((name, index) => six(name, index + 1)), six('other', 99)],
+    routers: [
+      { name: 'r1', subnets: many },
+      { name: 'r2', subnets: ['other'] },
+    ],
+  });
+  expect(notInForce(document)).toEqual([
+    {
+      ...{ kind: 'subnets', name: 's8', field: 'ipv6RaMode' },
+      message: 'Not advertised: 8 prefixes of the network are already.',
+    },
+    {
+      ...{ kind: 'subnets', name: 'other', field: 'ipv6RaMode' },
+      message:
+        'Nobody is told of router "r2" and this prefix: ' +
+        'router "r1" is advertised in network "blue".',
+    },
   ]);
 });
 
