@@ -61,7 +61,8 @@ function ofRoutedPort({ name, ips }: Port, behindPeer: boolean): NotInForce[] {
     return gap('ips', 'Routers find a port by its addresses: without any none is sent to it.');
   }
   if (!behindPeer) return [];
-  return gap('host', 'No router answers a port behind a peer: it has no gateway there.');
+  const why = 'It has no gateway there: routers answer ports of hosts that run vtepd.';
+  return gap('host', `The port is behind a peer. ${why}`);
 }
 
 /** Subnets that are to be advertised, and no router is there to do it. */

@@ -59,15 +59,21 @@ function fateOf(found: Found, kind: DocumentKind, spec: object): Fate {
   }
 }
 
-/** An object that is in force here but for a part that nothing brings into force yet. */
+/**
+ * An object that is in force here but for a part that nothing brings into force yet. What is
+ * elsewhere is told of there, but for what is behind a peer, where no vtepd tells anything.
+ */
 function withCoverage(
-  { notInForce }: Found,
+  { document, notInForce }: Found,
   kind: DocumentKind,
-  { name }: { readonly name: string },
+  spec: { readonly name: string; readonly host?: string },
   fate: Fate,
 ): Fate {
-  const gaps = notInForce.filter((gap) => gap.kind === kind && gap.name === name);
-  if (gaps.length === 0 || fate.state !== 'active') return fate;
+  const gaps = notInForce.filter((gap) => gap.kind === kind && gap.name === spec.name);
+  const isPeer = () =>
+    document.hosts.some(({ name, kind: of }) => of === 'peer' && name === spec.host);
+  const told = fate.state === 'active' || (fate.state === 'elsewhere' && isPeer());
+  if (gaps.length === 0 || !told) return fate;
   return partial(gaps.map(({ message }) => message).join(' '), fate.facts);
 }
 

@@ -121,6 +121,10 @@ test('whom a router cannot find is named, and which next hops nobody has', () =>
   expect(notInForce(document).map(({ name, field, message }) => [name, field, message])).toEqual([
     ['r1', 'routes', 'The route to 0.0.0.0/0 does not use 10.0.0.4: no port has it.'],
     ['a', 'ips', 'Routers find a port by its addresses: without any none is sent to it.'],
-    ['b', 'host', 'No router answers a port behind a peer: it has no gateway there.'],
+    [
+      'b',
+      'host',
+      'The port is behind a peer. It has no gateway there: routers answer ports of hosts that run vtepd.',
+    ],
   ]);
 });

@@ -171,3 +171,23 @@ describe('other objects', () => {
     });
   });
 });
+
+it('a port behind a peer is told of here, since no vtepd is there to tell', () => {
+  const behind = parseDocument(`
+hosts:
+  - { name: h1, tunnelIp: 172.31.1.1 }
+  - { name: far, tunnelIp: 172.31.1.9, kind: peer, networks: [blue] }
+networks: [{ name: blue, vni: 100 }]
+subnets: [{ name: blue4, network: blue, cidr: 10.0.0.0/24, gateway: 10.0.0.254 }]
+routers: [{ name: r1, subnets: [blue4] }]
+ports:
+  - { name: c1, network: blue, mac: "02:00:00:00:00:01", ips: [10.0.0.1], host: h1, device: p1 }
+  - { name: old, network: blue, mac: "02:00:00:00:00:09", ips: [10.0.0.9], host: far }
+`);
+  const change = { document: behind, notInForce: notInForce(behind) };
+  expect(view('ports', 'old', change)).toMatchObject({
+    state: 'partial',
+    why: expect.stringMatching(/behind a peer.*no gateway/),
+  });
+  expect(view('ports', 'c1', change)).toMatchObject({ state: 'active' });
+});
