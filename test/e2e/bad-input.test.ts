@@ -3,8 +3,10 @@
 
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { flood } from '../support/flood.ts';
 import type { Lab } from '../support/netns.ts';
 import { useLab } from '../support/netns.ts';
+import { eth } from '../support/packet.ts';
 import { kernelVtep } from '../support/peers/kernel-vxlan.ts';
 import { alive, mustRun } from '../support/process.ts';
 import { describeWith } from '../support/requires.ts';
@@ -112,6 +114,113 @@ describeWith(['root', 'veth', 'command:ping'], 'documents and configurations', (
     const { warnings, counts } = await h1.status();
     expect(warnings.join()).toMatch(/no host h1/);
     expect(counts.ports).toBe(0);
+  });
+});
+
+const blue4 = '{ name: b4, network: blue, cidr: 10.0.0.0/24, gateway: 10.0.0.254 }';
+const blue6 = '{ name: b6, network: blue, cidr: "fd00:10::/64" }';
+
+/** Sections of a wrong policy, behind the eleven lines of a right one; and what is said of each. */
+const wrongPolicies = [
+  [
+    `subnets:
+  - ${blue4}
+  - ${blue6}
+  - { name: r4, network: red, cidr: 10.0.0.128/25, gateway: 10.0.0.253 }
+routers: [{ name: r1, subnets: [b4, r4] }]`,
+    /:16:\d+: routers\[0\]\.subnets\[1\]: 10\.0\.0\.128\/25 overlaps subnet "b4"/,
+  ],
+  [
+    `securityGroups:
+  - { name: web, rules: [{ direction: ingress, protocol: tcp, ports: 443-80 }] }`,
+    /:13:\d+: securityGroups\[0\]\.rules\[0\]\.ports: .*reversed.*80-443/,
+  ],
+  [
+    `subnets: [${blue4}, ${blue6}]
+routers:
+  - { name: r1, subnets: [b4], routes: [{ destination: 0.0.0.0/0, nextHops: [192.0.2.1] }] }`,
+    /:14:\d+: routers\[0\]\.routes\[0\]\.nextHops\[0\]: .*a route to nowhere/,
+  ],
+] as const;
+
+describeWith(['root', 'veth', 'command:ping'], 'policies', () => {
+  const useWorld = useLab();
+
+  it('that contradict themselves are refused with line and reason', async () => {
+    const lab = useWorld();
+    const { topology, h1, document } = await oneHost(lab);
+    await h1.start();
+    await h1.apply(document);
+    const file = lab.path('policy.yaml');
+    const { c1, c3 } = topology.containers;
+    const wrong: (readonly [string, RegExp])[] = [
+      ...wrongPolicies.map(([text, said]) => [`${document}${text}\n`, said] as const),
+      [document.replace(c3.mac, c1.mac), /:10:\d+: ports\[2\]\.mac: .*is taken/],
+      [document.replace(c3.ip, c1.ip), /:10:\d+: ports\[2\]\.ips\[0\]: .*is taken/],
+    ];
+    for (const [text, said] of wrong) {
+      writeFileSync(file, text);
+      for (const verb of ['apply', 'diff']) {
+        const { code, stderr } = await h1.tryCtl(verb, '-f', file);
+        expect(code, stderr).toBe(4);
+        expectSentence(stderr, said);
+      }
+    }
+    expect((await h1.status()).revision).toBe(1);
+  });
+
+  it('with groups that name each other are in force: no cycle needs an end', async () => {
+    const lab = useWorld();
+    const { topology, h1, document } = await oneHost(lab);
+    const group = (name: string, other: string) =>
+      `  - { name: ${name}, rules: [{ direction: egress },
+        { direction: ingress, remoteGroup: ${other} }, { direction: ingress, remoteGroup: ${name} }] }`;
+    await h1.start();
+    const groups = `securityGroups:\n${group('left', 'right')}\n${group('right', 'left')}\n`;
+    const joined = document
+      .replace('device: p1', 'device: p1, securityGroups: [left]')
+      .replace('device: p3', 'device: p3, securityGroups: [right]');
+    await h1.apply(`${joined}${groups}`);
+    expect(await talks(lab, topology)).toBe(true);
+  });
+
+  it('whose routes lead to nobody are accepted, and said not to be in force', async () => {
+    const lab = useWorld();
+    const { h1, document } = await oneHost(lab);
+    await h1.start();
+    const file = lab.path('route.yaml');
+    const route = '{ destination: 192.0.2.0/24, nextHops: [10.0.0.77] }';
+    writeFileSync(
+      file,
+      `${document}subnets: [${blue4}, ${blue6}]
+routers: [{ name: r1, subnets: [b4], routes: [${route}] }]\n`,
+    );
+    const said = await h1.ctl('apply', '-f', file);
+    expectSentence(said, /not in force/, /router r1: .*192\.0\.2\.0\/24 does not use 10\.0\.0\.77/);
+    expect(await h1.json('get', 'router', 'r1')).toMatchObject({ state: 'partial' });
+  });
+
+  it('of who has which address are held against ARP and ND that claim another', async () => {
+    const lab = useWorld();
+    const { topology, h1, document } = await oneHost(lab);
+    await h1.start();
+    await h1.apply(document);
+    const { c1, c3 } = topology.containers;
+    const everyone = eth({ src: c1.mac, dst: 'ff:ff:ff:ff:ff:ff' });
+    const claims = [
+      everyone.arp({ op: 'reply', senderMac: c1.mac, senderIp: c3.ip, targetIp: c3.ip }),
+      eth({ src: c1.mac, dst: '33:33:00:00:00:01' })
+        .ip6({ src: c1.ip6, dst: 'ff02::1', hopLimit: 255 })
+        .neighborAdvert({ target: c3.ip6, mac: c1.mac, flags: 'O' }),
+    ];
+    for (const claim of claims) {
+      const before = await h1.dropped('spoofed_arp');
+      await (await flood(lab, 'c1', 0.01, [claim.build()])).end();
+      expect(await h1.dropped('spoofed_arp')).toBeGreaterThan(before);
+      const why = await h1.ctl('why', 'last-drop', 'c1');
+      expectSentence(why, /spoofed_arp/);
+    }
+    expect(await talks(lab, topology)).toBe(true);
   });
 });
 
