@@ -184,10 +184,30 @@ export function renderDiff(changes: readonly ObjectChange[]): string {
     lines.push(`${signOf[change]} ${singularOf[kind]} ${name}`);
     for (const { field, from, to } of fields) {
       if (change === 'added') lines.push(`    ${field}: ${inline(to)}`);
-      if (change === 'changed') lines.push(`    ${field}: ${inline(from)} -> ${inline(to)}`);
+      if (change === 'changed') lines.push(...renderChange(field, from, to));
     }
   }
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}
+
+/** Entries of short lists are few; of rules and of long lists, those that differ are told. */
+const wholeListMax = 8;
+
+function renderChange(field: string, from: unknown, to: unknown): string[] {
+  const whole = [`    ${field}: ${inline(from)} -> ${inline(to)}`];
+  if (!Array.isArray(from) || !Array.isArray(to)) return whole;
+  const entries = [...from, ...to];
+  const plain = entries.every((entry) => typeof entry !== 'object');
+  if (plain && from.length + to.length <= wholeListMax) return whole;
+  const [old, now] = [from.map(inline), to.map(inline)];
+  const [before, after] = [new Set(old), new Set(now)];
+  const gone = old.filter((entry) => !after.has(entry));
+  const come = now.filter((entry) => !before.has(entry));
+  if (gone.length + come.length === 0) return whole;
+  return [
+    ...gone.map((entry) => `    ${field}: - ${entry}`),
+    ...come.map((entry) => `    ${field}: + ${entry}`),
+  ];
 }
 
 function inline(value: unknown): string {

@@ -63,8 +63,10 @@ function lastDrop(parts: ExplainParts, port: string): WhyPacket {
   if (number === undefined && macs.length === 0) {
     throw new SwitchError('ERR_PORT_NOT_FOUND', `there is no port or device ${port} here`);
   }
-  const sample = slowPath.drops.samples().find(({ port: from, key }) => {
-    return from === number || macs.includes(formatMac(getBytes(key, 0, field.eth_dst)));
+  // It sent the packet, or would have received it: by its MAC, or, of a routed packet, by its rules.
+  const sample = slowPath.drops.samples().find(({ port: from, key, path }) => {
+    if (from === number || path.startsWith(`ports[${port}].`)) return true;
+    return macs.includes(formatMac(getBytes(key, 0, field.eth_dst)));
   });
   if (sample !== undefined) return whyDropped(parts, sample);
   throw new SwitchError('ERR_NOT_FOUND', `no dropped packet of port ${port} is known`, {

@@ -275,6 +275,15 @@ securityGroups:
     expect(one.fate('d1', reply.build())).toBe('c1');
   });
 
+  test('what the receiver’s denies is its last drop, though a gateway was addressed', async () => {
+    const one = closed();
+    expect(one.fate('c1', udp(four('10.0.2.1'), 5301).build())).toBe('acl_deny');
+    for (const port of ['c1', 'd1']) {
+      const [why] = await one.why(`last-drop ${port}`);
+      expect(why).toMatchObject({ drop: 'acl_deny', path: 'ports[d1].securityGroups' });
+    }
+  });
+
   test('the receiver’s holds on its own host, and connections are followed across', () => {
     const [h1, h2] = [closed(), closed('h2')];
     const [denied] = h1.send('c1', udp(four('10.0.2.2'), 5301).build());

@@ -68,7 +68,7 @@ const sourceNames = { connection: 'connection', flow: 'flow', drop: 'dropped' } 
 
 function carried(packet: WhyPacket): string {
   const { source, state, idleSeconds, ageSeconds, flow } = packet;
-  const parts = [`${count(packet.packets)} packets`];
+  const parts = [packet.packets === 1 ? '1 packet' : `${count(packet.packets)} packets`];
   if (source !== 'drop') parts.push(bytes(packet.bytes));
   if (state !== '') parts.unshift(state);
   if (ageSeconds !== null) parts.push(`began ${duration(ageSeconds)} ago`);

@@ -38,6 +38,29 @@ describe('the difference', () => {
     expect(renderDiff([])).toBe('');
   });
 
+  test('of rules and of long lists tells the entries that differ', () => {
+    const tcp = (ports: string) => ({ direction: 'ingress', protocol: 'tcp', ports });
+    const addresses = Array.from({ length: 20 }, (_, index) => `192.0.2.${index}`);
+    const with_ = (rules: object[], members: string[]) =>
+      documentFromValue({
+        ...base,
+        securityGroups: [
+          ...base.securityGroups,
+          { name: 'app', rules: [{ direction: 'egress' }, ...rules] },
+        ],
+        addressSets: [{ name: 'many', addresses: members }],
+      });
+    const one = with_([tcp('8080-8089'), tcp('22')], addresses);
+    const other = with_([tcp('22'), tcp('8085')], [...addresses.slice(1), '192.0.2.99']);
+    expect(renderDiff(diffDocuments(one, other))).toBe(`~ security group app
+    rules: - { direction: ingress, ports: 8080-8089, protocol: tcp }
+    rules: + { direction: ingress, ports: 8085, protocol: tcp }
+~ address set many
+    addresses: - 192.0.2.0
+    addresses: + 192.0.2.99
+`);
+  });
+
   test('names what was added, removed and changed, sorted by section and name', () => {
     const to = {
       ...base,
