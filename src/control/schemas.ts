@@ -285,7 +285,10 @@ export const applyQuerySchema = fileQuerySchema.extend({
   existing: z
     .enum(existingModes, { error: `one of ${existingModes.join(', ')}` })
     .optional()
-    .describe('What becomes of live connections that the document cuts; reset unless said.'),
+    .describe(
+      'What becomes of live connections that the document cuts. Unless said, who speaks next is ' +
+        'reset; reset tells silent ends, too, and cuts what was kept.',
+    ),
   drainSeconds: queryNumber('a number of seconds', 86_400)
     .optional()
     .describe('How long connections go on that are drained.'),

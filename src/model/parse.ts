@@ -93,6 +93,7 @@ function refusal<Output>(
   file?: string,
 ): SwitchError {
   const count = problems.length === 1 ? 'one problem' : `${problems.length} problems`;
-  const name = file === undefined ? `the ${grammar.what}` : `the ${grammar.what} ${file}`;
+  const named = file !== undefined && file !== grammar.what;
+  const name = named ? `the ${grammar.what} ${file}` : `the ${grammar.what}`;
   return new SwitchError(grammar.code, `${name} is refused: ${count}`, { problems });
 }

@@ -19,14 +19,14 @@ export const verb: Verb = {
     'Puts a document in force, wholly or, when anything is wrong with it, not at all. Only what\n' +
     'differs from the document in force is touched.\n\n' +
     'Live connections that the document denies are cut at once, as with Neutron and OVN, and\n' +
-    'established TCP is told so by a reset. --existing keep lets them go on until they end,\n' +
-    'drain for some time; "vtepctl diff" lists them. --existing reset also cuts those that an\n' +
-    'earlier apply kept.',
+    'whoever speaks next on established TCP gets a reset. --existing reset tells silent ends, too,\n' +
+    'and cuts those that an earlier apply kept; keep lets all go on until they end, drain for so\n' +
+    'many seconds and one more. "vtepctl diff" lists them.',
   options: [
     fileOption,
     {
       flags: '--existing <what>',
-      description: 'what becomes of live connections that the document denies (default: reset)',
+      description: 'what becomes of live connections that the document denies',
       choices: existingModes,
     },
     {
