@@ -30,7 +30,7 @@ export async function offer(asked: Asked, rate: number, count: number): Promise<
   return generator.trial(load, signal);
 }
 
-/** As `offer`, once more if the generator spoiled it: a fault by accident is no reason for a gap. */
+/** As `offer`, once more if the generator spoiled it: an accident is no reason for a gap. */
 export async function offerTwice(asked: Asked, rate: number, count: number): Promise<TrialResult> {
   const first = await offer(asked, rate, count);
   return first.fault === undefined ? first : offer(asked, rate, count);
