@@ -111,14 +111,17 @@ function countOf({ sent, received, timed }: TrexTrial['directions'][number]): Co
 
 /**
  * TRex's own average is a low-pass filter and no mean: this one is of the buckets' middles. Their
- * width is a digit: 10 to 20, 100 to 200 microseconds.
+ * width is a digit: 10 to 20, 100 to 200 microseconds. Its greatest time is one that was seen when
+ * somebody asked: if that is below the last bucket, the bucket's bound is all that is known.
  */
-function latencyOf({ received, min, max, jitter, histogram }: Timed): Latency | undefined {
+function latencyOf({ received, min, jitter, histogram, ...timed }: Timed): Latency | undefined {
   if (received === 0 || histogram.length === 0) return undefined;
+  const last = Math.max(...histogram.map(([from]) => from));
+  const max = timed.max > last ? timed.max : upTo(last);
   const buckets = histogram.map(([from, held]) => [upTo(from), held] as const);
   const held = histogram.reduce((sum, [, count]) => sum + count, 0);
   const middles = histogram.reduce((sum, [from, count]) => {
-    const middle = (Math.max(from, min) + Math.min(upTo(from), Math.max(max, from))) / 2;
+    const middle = (Math.max(from, min) + Math.min(upTo(from), max)) / 2;
     return sum + middle * count;
   }, 0);
   return { count: held, min, average: middles / held, max, jitter, buckets };

@@ -68,6 +68,11 @@ describe('the driver with an imagined TRex', () => {
     expect(again.counts).toMatchObject([{ sent: 7, received: 7, latency: undefined }]);
   });
 
+  test('bounds the greatest time by its bucket where TRex did not see it', async () => {
+    const { counts } = await (await generator('unwatched')).trial(load);
+    expect(counts[0]!.latency).toMatchObject({ min: 8, max: 300 });
+  });
+
   test('tells loss as loss', async () => {
     const trex = await generator('lossy');
     const result = await trex.trial({ ...load, frames: frameMix('64') });
