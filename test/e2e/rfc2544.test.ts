@@ -2,7 +2,7 @@
 //
 // Rates are small: whether counts are right is tested here, not how much a system carries.
 
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, type TestContext } from 'vitest';
 import { type BuiltinResult, builtinGenerator } from '../../bench/rfc2544/builtin.ts';
 import { type ExtraRow, type ExtraSetting, extras } from '../../bench/rfc2544/extras.ts';
 import { type Path, scenarioNames } from '../../bench/rfc2544/path.ts';
@@ -58,6 +58,12 @@ async function expectFirewall({ lab }: LabSystem, { ends }: Path): Promise<void>
   expect(pinged.received, pinged.text).toBe(0);
   const known = await lab.must('c1', 'ip', ['neighbour', 'show', 'dev', 'eth0']);
   expect(known.stdout, 'ARP is answered').toContain(ends[0].nextHopMac);
+}
+
+function skipWithout(context: TestContext, reason: string | undefined): void {
+  if (reason === undefined) return;
+  process.stderr.write(`skipped: ${context.task.name}: ${reason}\n`);
+  context.skip(reason);
 }
 
 /** Builds a system for one test. */
@@ -169,7 +175,7 @@ describeWith(['root', 'veth'], 'the built-in generator', () => {
   });
 });
 
-describeWith(['root', 'veth'], 'scenarios of the paper', () => {
+describeWith(['root', 'veth', 'command:ping'], 'scenarios of the paper', () => {
   const ttlOf = (scenario: string) => sentTtl - (scenario.endsWith('different-subnets') ? 1 : 0);
 
   for (const scenario of scenarioNames) {
@@ -187,8 +193,7 @@ describeWith(['root', 'veth'], 'scenarios of the paper', () => {
 
     it(`the kernel carries every frame: ${scenario}`, async (context) => {
       const system = stand(new KernelSystem());
-      const reason = system.lack();
-      context.skip(reason !== undefined, reason);
+      skipWithout(context, system.lack());
       const path = await system.build(scenario);
       expectAll(await trial(path, load()), ttlOf(scenario));
       if (lack('command:nft') === undefined) await expectFirewall(system, path);
@@ -196,8 +201,7 @@ describeWith(['root', 'veth'], 'scenarios of the paper', () => {
 
     it(`Open vSwitch carries every frame: ${scenario}`, async (context) => {
       const system = stand(new OvsSystem());
-      const reason = system.lack();
-      context.skip(reason !== undefined, reason);
+      skipWithout(context, system.lack());
       const path = await system.build(scenario);
       expectAll(await trial(path, load()), ttlOf(scenario));
     });
