@@ -2,10 +2,12 @@
 //
 // Rates are small: whether counts are right is tested here, not how much a system carries.
 
+import { writeFileSync } from 'node:fs';
 import { afterEach, expect, it, type TestContext } from 'vitest';
 import { type BuiltinResult, builtinGenerator } from '../../bench/rfc2544/builtin.ts';
 import { type ExtraRow, type ExtraSetting, extras } from '../../bench/rfc2544/extras.ts';
 import { type Path, scenarioNames } from '../../bench/rfc2544/path.ts';
+import { systemsOf } from '../../bench/rfc2544/systems.ts';
 import { KernelSystem } from '../../bench/rfc2544/topology/kernel.ts';
 import type { LabSystem } from '../../bench/rfc2544/topology/lab-system.ts';
 import { Loop } from '../../bench/rfc2544/topology/loop.ts';
@@ -216,6 +218,26 @@ describeWith(['root', 'veth', 'command:ping'], 'scenarios of the paper', () => {
     await system.apply({ ...system.document, securityGroups: groups, ports: denied });
     const result = await trial(path, load({ direction: 'forward', count: 100 }));
     expect(result.counts[0]).toMatchObject({ sent: 100, received: 0, longestGap: { frames: 100 } });
+  });
+});
+
+describeWith(['root', 'veth'], 'a topology file', () => {
+  it('names devices that are there, whoever made them', async () => {
+    const loop = stand(new Loop());
+    const { ends } = await loop.build('same-host-same-subnet');
+    const file = loop.lab.path('lab.yaml');
+    const write = (right: object) => {
+      const topology = { systems: [{ name: 'loop', ends: [ends[0], { ...ends[1], ...right }] }] };
+      writeFileSync(file, JSON.stringify(topology));
+      return systemsOf(file)[0]!;
+    };
+    const named = write({});
+    const path = await named.build('across-hosts-same-subnet');
+    expect(path.ends).toEqual(ends);
+    expectAll(await trial(path, load()), sentTtl);
+    await named.close();
+    const missing = write({ device: 'eth9' });
+    await expect(missing.build('across-hosts-same-subnet')).rejects.toThrow(/eth9/);
   });
 });
 
