@@ -140,7 +140,7 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
 }
 
 // Entries go with their flow, and when they are idle, but for those of a connection: they are what
-// operators see of it, and stay as long as it does.
+// operators see of it, and rest as long as it lives.
 ExactFate Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
   if (purge_left_ != 0 && changed_zones_.has(place_of(exact_.key_of(entry))))
     return ExactFate::Goes;
@@ -152,10 +152,9 @@ ExactFate Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept 
     return ExactFate::Goes;
   if (usable && !idle) return ExactFate::Stays;
   const uint32_t place = exact_place(number_, exact_.number_of(entry));
-  if (!tracked ||
-      !connections_.is_bound(side.connection, side.connection_generation, place))
-    return ExactFate::Goes;
-  return idle ? ExactFate::Rests : ExactFate::Stays;
+  const bool bound =
+      tracked && connections_.is_bound(side.connection, side.connection_generation, place);
+  return bound ? ExactFate::Rests : ExactFate::Goes;
 }
 
 void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {

@@ -87,8 +87,8 @@ struct ExactTarget {
   uint32_t decision = 0;  // of the flow
 };
 
-// What becomes of an entry that the sweep looks at. Rests: it is idle, and told of as if it had
-// ended, but stays to be seen, of no flow; its next packet begins it anew.
+// What becomes of an entry that the sweep looks at. Rests: it is told of as if it had ended, but
+// stays to be seen, of no flow; its next packet begins it anew.
 enum class ExactFate : uint8_t { Goes, Stays, Rests };
 
 class ExactSink {

@@ -63,7 +63,7 @@ function lastDrop(parts: ExplainParts, port: string): WhyPacket {
   if (number === undefined && macs.length === 0) {
     throw new SwitchError('ERR_PORT_NOT_FOUND', `there is no port or device ${port} here`);
   }
-  // It sent the packet, or would have received it: by its MAC, or, of a routed packet, by its rules.
+  // It sent the packet, or would have received it: by its MAC, or by its rules when it was routed.
   const sample = slowPath.drops.samples().find(({ port: from, key, path }) => {
     if (from === number || path.startsWith(`ports[${port}].`)) return true;
     return macs.includes(formatMac(getBytes(key, 0, field.eth_dst)));

@@ -174,7 +174,8 @@ describeWith(['root', 'veth', 'command:ping'], 'policies', () => {
     const { topology, h1, document } = await oneHost(lab);
     const group = (name: string, other: string) =>
       `  - { name: ${name}, rules: [{ direction: egress },
-        { direction: ingress, remoteGroup: ${other} }, { direction: ingress, remoteGroup: ${name} }] }`;
+        { direction: ingress, remoteGroup: ${other} },
+        { direction: ingress, remoteGroup: ${name} }] }`;
     await h1.start();
     const groups = `securityGroups:\n${group('left', 'right')}\n${group('right', 'left')}\n`;
     const joined = document

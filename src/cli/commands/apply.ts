@@ -19,9 +19,9 @@ export const verb: Verb = {
     'Puts a document in force, wholly or, when anything is wrong with it, not at all. Only what\n' +
     'differs from the document in force is touched.\n\n' +
     'Live connections that the document denies are cut at once, as with Neutron and OVN, and\n' +
-    'whoever speaks next on established TCP gets a reset. --existing reset tells silent ends, too,\n' +
-    'and cuts those that an earlier apply kept; keep lets all go on until they end, drain for so\n' +
-    'many seconds and one more. "vtepctl diff" lists them.',
+    'whoever speaks next on established TCP gets a reset. --existing reset tells silent ends,\n' +
+    'too, and cuts those that an earlier apply kept; keep lets all go on until they end, drain\n' +
+    'for so many seconds and one more. "vtepctl diff" lists them.',
   options: [
     fileOption,
     {

@@ -124,7 +124,8 @@ test('whom a router cannot find is named, and which next hops nobody has', () =>
     [
       'b',
       'host',
-      'The port is behind a peer. It has no gateway there: routers answer ports of hosts that run vtepd.',
+      'The port is behind a peer. ' +
+        'It has no gateway there: routers answer ports of hosts that run vtepd.',
     ],
   ]);
 });
