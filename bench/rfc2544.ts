@@ -6,7 +6,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Bench, type BenchOptions, chosen, Lack } from './bench.ts';
+import { type Bench, type BenchOptions, Lack } from './bench.ts';
 import { note, Progress } from './progress.ts';
 import type { Document, Report } from './report.ts';
 import { emptyDocument, type Rfc2544Document } from './rfc2544/document.ts';
@@ -35,10 +35,14 @@ const isOf =
   ({ name }: System): boolean =>
     names.some((one) => name === one || name.startsWith(`${one}-`));
 
+function unknownName(option: string, name: string, all: readonly { name: string }[]): Error {
+  const known = all.map((one) => one.name).join(', ');
+  return new Error(`--${option} ${name}: there is none of this name; there are ${known}`);
+}
+
 function named(all: readonly System[], names: readonly string[]): System[] {
-  for (const name of names) {
-    if (!all.some(isOf([name]))) chosen(all, [name]);
-  }
+  const unknown = names.find((name) => !all.some(isOf([name])));
+  if (unknown !== undefined) throw unknownName('system', unknown, all);
   return all.filter(isOf(names));
 }
 
@@ -58,9 +62,19 @@ function taking(all: readonly System[], { systems }: Settings, isAsked: boolean)
 }
 
 function generatorKind(name: string | undefined): GeneratorKind {
-  const [kind] = name === undefined ? generators : chosen(generators, [name]);
-  if (kind === undefined) throw new Lack('rfc2544: there is no generator');
+  const kind = name === undefined ? generators[0] : generators.find((one) => one.name === name);
+  if (kind === undefined) throw unknownName('generator', name ?? '', generators);
   return kind;
+}
+
+/** Systems in namespaces, or of a file; what is wrong with that, with the option's name. */
+function allSystems(topology: string | undefined): readonly System[] {
+  try {
+    return systemsOf(topology);
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`--topology ${topology}: ${message}`, { cause });
+  }
 }
 
 /** The three forms of the report. */
@@ -79,7 +93,7 @@ async function measure(report: Report, wanted: BenchOptions): Promise<void> {
   const own: Own = wanted.own;
   const settings = settingsOf(own, { ...wanted, flows: wanted.flows[0] });
   const kind = generatorKind(own.generator);
-  const all = systemsOf(own.topology);
+  const all = allSystems(own.topology);
   const loop = all.find(({ name }) => name === loopName);
   if (loop === undefined) throw new Lack('rfc2544: there is no loop to measure the generator by');
   const systems = taking(all, settings, own.system !== undefined);

@@ -114,8 +114,11 @@ async function within(
     all.document.generator = { name, version };
     await measure(generator);
   } finally {
-    await generator?.close();
-    await system.close();
+    try {
+      await generator?.close();
+    } finally {
+      await system.close();
+    }
   }
 }
 
