@@ -1,8 +1,8 @@
-// e2e/rfc2544-search.test.ts — the search with real generators, on a path whose capacity is known: a
-// bridge that polices frames by their number.
+// e2e/rfc2544-search.test.ts — the search with real generators, on a path of known capacity.
 //
-// The policer drops, where a shaper or the bridge alone would hold back the sender. Both generators
-// have to find the same rate; TRex takes part where a release is named by TREX_DIR.
+// A bridge polices frames by their number. It drops, where a shaper or the bridge alone would hold
+// back the sender. Both generators have to find the same rate; TRex takes part where a release is
+// named by TREX_DIR.
 
 import { expect, it } from 'vitest';
 import { builtinGenerator } from '../../bench/rfc2544/builtin.ts';
