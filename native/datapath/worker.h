@@ -242,6 +242,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   uint64_t connections_owed_ = 0;   // likewise, places of connections
   ChangedZones changed_zones_;      // since exact entries were made, until the sweep was round
   uint32_t purge_left_ = 0;         // places of the exact cache until then
+  uint32_t purge_ms_ = 0;           // when they changed, low 32 bits
   bool reports_ends_ = false;       // exact entries that go are told of
   uint64_t batch_stamp_ = 0;        // grows with each batch
 

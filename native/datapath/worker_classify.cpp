@@ -142,7 +142,9 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
 // Entries go with their flow, and when they are idle, but for those of a connection: they are what
 // operators see of it, and rest as long as it lives.
 ExactFate Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
-  if (purge_left_ != 0 && changed_zones_.has(place_of(exact_.key_of(entry))))
+  // What was made since the zones changed is right: its number of ms is not before theirs.
+  const bool older = static_cast<int32_t>(side.created_ms - purge_ms_) <= 0;
+  if (purge_left_ != 0 && older && changed_zones_.has(place_of(exact_.key_of(entry))))
     return ExactFate::Goes;
   const InstalledFlow& flow = flows_[entry.slot()];
   const bool usable = flow.installed != 0 && entry.current(flow.generation);
@@ -192,7 +194,9 @@ bool Worker::sweep_behind() const noexcept {
 // must go. The sweep takes them, in a round that is due at once; a small cache has it now.
 void Worker::follow_zones() noexcept {
   if (!changed_zones_.follow(shared_.zones)) return;
-  purge_left_ = exact_.entry_count();
+  purge_ms_ = static_cast<uint32_t>(now_ns_ / 1000000);
+  purge_left_ = exact_.size() == 0 ? 0 : exact_.entry_count();
+  if (purge_left_ == 0) return changed_zones_.clear();
   exact_owed_ = uint64_t{purge_left_} * 1000;
   sweep_exact(static_cast<uint32_t>(std::min<uint64_t>(purge_left_, sweep_idle_max)));
 }

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "packet/headers.h"
 #include "test/native/datapath_support.h"
 
@@ -325,6 +328,30 @@ TEST_F(WorkerTest, ZoneChangeOfOnePortLeavesTheExactEntriesOfOthers) {
   bench.inject(1, udp_frame({}));
   bench.run();
   EXPECT_EQ(bench.worker_count(WorkerCounter::ExactHits), hits + 1);
+}
+
+// The first zones come before the first packets, into a cache that has nothing to sweep.
+TEST(WorkerZones, AChangeTakesNoEntryThatIsMadeAfterIt) {
+  DatapathConfig config = Bench::manual_config();
+  config.exact_max = 1u << 16;
+  Bench bench(config);
+  bench.add_memory_port(1);
+  bench.add_memory_port(2);
+  bench.datapath.set_zone(1, 0, 3);
+  bench.run();
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  for (uint32_t i = 0; i < 3; i++) {
+    bench.inject(1, udp_frame({}));
+    bench.run();
+    while (bench.slow_path.answer(always(VerdictKind::Flow, output(2))) != 0) bench.run();
+  }
+  for (uint32_t i = 0; i < 5; i++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const uint64_t hits = bench.worker_count(WorkerCounter::ExactHits);
+    bench.inject(1, udp_frame({}));
+    bench.run();
+    EXPECT_EQ(bench.worker_count(WorkerCounter::ExactHits), hits + 1) << i;
+  }
 }
 
 TEST_F(WorkerTest, MoreZoneChangesThanAreRememberedForgetAllExactEntries) {
