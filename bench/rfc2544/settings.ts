@@ -81,6 +81,17 @@ export const presets: readonly { readonly summary: string; readonly settings: Se
   },
   { summary: 'all methods, trials of 10 s, 3 rounds, 0.5 %', settings: standard },
   {
+    summary: "RFC 2544's own: all seven sizes and imix, all methods, trials of 60 s, 0.1 %",
+    settings: {
+      ...standard,
+      preset: 'full',
+      frames: ['64', '128', '256', '512', '1024', '1280', '1518', 'imix'].map(frameMix),
+      losses: [0, 0.005, 0.01],
+      ...{ resolution: 0.001, seconds: 60, rounds: 5, warmUpSeconds: 5, pauseSeconds: 2 },
+      ...{ bursts: 50, extraSeconds: 60 },
+    },
+  },
+  {
     summary: "the NVE paper's: throughput, 5 rounds of 180 s, 64, mix and 1518, 0.1 %, 1 % loss",
     settings: {
       ...standard,
