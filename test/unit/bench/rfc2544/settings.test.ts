@@ -32,7 +32,7 @@ describe('settings', () => {
   });
 
   test.each([
-    [{ preset: 'fast' }, '--preset fast: no fast; there are quick, standard, paper'],
+    [{ preset: 'fast' }, '--preset fast: no fast; there are quick, standard, full, paper'],
     [{ frames: '64,63' }, 'no frames 63: wants a size from 64 to 9216, or one of imix, paper'],
     [{ scenario: 'here' }, '--scenario here: no here; there are same-host-same-subnet'],
     [{ direction: 'up' }, '--direction up: no up; there are forward, both'],
