@@ -236,32 +236,32 @@ describe('held against a plain router, for any document', () => {
   test('every packet takes the way of the longest prefix, and wild bits do not matter', () => {
     const counts = new Map<string, number>();
     const scene = fc.tuple(documents, fc.array(packets, { minLength: 10, maxLength: 20 }));
-    fc.assert(
-      fc.property(scene, ([document, list]) => {
-        const one = new TestNetwork(document, 'h1');
-        const [from] = document.ports;
-        const [router] = document.routers;
-        for (const { to, source, destination } of list) {
-          const six = to.includes(':');
-          const ip = six ? 'ipv6' : 'ip';
-          const text =
-            `in_port=p0,eth_src=${from!.mac},eth_dst=${gw},eth_type=${ip},` +
-            `${ip}_src=${from!.ips[six ? 1 : 0]},${ip}_dst=${to},ip_proto=17,` +
-            `tp_src=${source},tp_dst=${destination}`;
-          const [met, wanted] = [fate(one, document, text), routeOf(document, router!, from!, to)];
-          const kind = 'drop' in wanted ? wanted.drop : wanted.ports.length > 1 ? 'many' : 'one';
-          counts.set(kind, (counts.get(kind) ?? 0) + 1);
-          if ('drop' in wanted || 'drop' in met) expect(met, text).toEqual(wanted);
-          else expect(wanted.ports, text).toEqual(expect.arrayContaining([...met.ports]));
-          expectWildBitsWild(one, one.key(text));
-        }
-      }),
-      { numRuns: 60 },
-    );
+    const agrees = fc.property(scene, ([document, list]) => {
+      const one = new TestNetwork(document, 'h1');
+      const [from] = document.ports;
+      const [router] = document.routers;
+      for (const { to, source, destination } of list) {
+        const six = to.includes(':');
+        const ip = six ? 'ipv6' : 'ip';
+        const text =
+          `in_port=p0,eth_src=${from!.mac},eth_dst=${gw},eth_type=${ip},` +
+          `${ip}_src=${from!.ips[six ? 1 : 0]},${ip}_dst=${to},ip_proto=17,` +
+          `tp_src=${source},tp_dst=${destination}`;
+        const [met, wanted] = [fate(one, document, text), routeOf(document, router!, from!, to)];
+        const kind = 'drop' in wanted ? wanted.drop : wanted.ports.length > 1 ? 'many' : 'one';
+        counts.set(kind, (counts.get(kind) ?? 0) + 1);
+        if ('drop' in wanted || 'drop' in met) expect(met, text).toEqual(wanted);
+        else expect(wanted.ports, text).toEqual(expect.arrayContaining([...met.ports]));
+        expectWildBitsWild(one, one.key(text));
+      }
+    });
+    // Some fates are rare: a packet in three hundred has several next hops.
+    const fates = ['host_unreachable', 'many', 'no_route', 'one', 'router_itself', 'unknown_mac'];
+    for (let round = 0; round < 1 || (round < 30 && counts.size < fates.length); round += 1) {
+      fc.assert(agrees, { numRuns: 60 });
+    }
     // Otherwise nothing was tested.
-    expect([...counts.keys()].sort()).toEqual(
-      ['host_unreachable', 'many', 'no_route', 'one', 'router_itself', 'unknown_mac'].sort(),
-    );
+    expect([...counts.keys()].sort()).toEqual(fates);
   });
 
   function expectWildBitsWild(one: TestNetwork, key: Uint32Array): void {
