@@ -93,7 +93,8 @@ const netnsNeeds = [
   command('ethtool', 'ethtool'),
 ];
 
-const rfc2544Needs = [...netnsNeeds, command('nft', 'nftables')];
+const nft = command('nft', 'nftables');
+const rfc2544Needs = [...netnsNeeds, nft];
 
 const testNeeds = [
   ...benchNeeds,
@@ -127,6 +128,7 @@ const testNeeds = [
   },
   header('gtest/gtest.h', 'libgtest-dev', 'gtest-devel'),
   command('ps', 'procps', 'procps-ng'),
+  nft,
 ];
 
 const needs = {
