@@ -230,7 +230,7 @@ describeWith(['root', 'veth', 'command:ping'], 'privilege, sockets and files', (
   it('missing privilege is named with the capability that is missing', async () => {
     const lab = useWorld();
     const { h1, document } = await oneHost(lab);
-    // Root by name only: another user could not read a checkout below /root.
+    // Root by name only: another user could not read a checkout in the home of root.
     const daemon = lab.spawn('h1', 'setpriv', [
       ...['--bounding-set', '-all', '--inh-caps', '-all'],
       ...[process.execPath, 'dist/main.js', '--config', h1.configFile],
