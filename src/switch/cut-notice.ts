@@ -8,7 +8,8 @@
 // numbers apart, since one of them might be in the window by chance; no window holds both. To an
 // end that has forgotten the connection they are nothing: it resets them.
 //
-// Found are the connections that have exact entries: those that spoke in the last two minutes.
+// Found are the connections that have exact entries: all that live, but those whose entries a full
+// cache gave up.
 //
 // An end behind a firewall of its own that drops what is out of the window hears of the cut when it
 // speaks, as before.
