@@ -166,6 +166,20 @@ describe('many questions', () => {
     expect(asked).toBeGreaterThan(3000);
   });
 
+  test('that come while others are answered are seen: no doorbell rings for them', () => {
+    const { worker, answerer } = setUp();
+    const giveVerdicts = worker.giveVerdicts.bind(worker);
+    worker.giveVerdicts = (bytes) => {
+      worker.giveVerdicts = giveVerdicts;
+      worker.ask(parseKey('in_port=2'));
+      giveVerdicts(bytes);
+    };
+    worker.ask(parseKey('in_port=1'));
+    expect(answerer.answer(worker)).toBe(true);
+    expect(answerer.answer(worker)).toBe(false);
+    expect(answerer.counts.upcalls).toBe(2);
+  });
+
   test('of one worker take a turn at a time', () => {
     const { worker, answerer } = setUp({ ringBytes: 1 << 20 });
     for (let count = 0; count < recordsPerTurn + 1; count += 1) worker.ask(parseKey('in_port=1'));
