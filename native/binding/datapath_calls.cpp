@@ -44,7 +44,6 @@ std::vector<Napi::ClassPropertyDescriptor<DatapathObject>> DatapathObject::metho
       InstanceMethod<&Self::remove_meter>("removeMeter"),
       InstanceMethod<&Self::set_zone>("setZone"),
       InstanceMethod<&Self::set_capture>("setCapture"),
-      InstanceMethod<&Self::take_upcalls>("takeUpcalls"),
       InstanceMethod<&Self::give_verdicts>("giveVerdicts"),
       InstanceMethod<&Self::command_room>("commandRoom"),
       InstanceMethod<&Self::give_commands>("giveCommands"),
@@ -191,11 +190,6 @@ void DatapathObject::set_capture(const Info& info) {
 }
 
 // Batches. A closed datapath has nothing waiting and takes nothing.
-
-Napi::Value DatapathObject::take_upcalls(const Info& info) {
-  const SlowPathEnds* ends = ends_of(info, "takeUpcalls");
-  return bytes_value(info.Env(), ends == nullptr ? 0 : ends->take_upcalls());
-}
 
 void DatapathObject::give_verdicts(const Info& info) {
   SlowPathEnds* ends = ends_of(info, "giveVerdicts");

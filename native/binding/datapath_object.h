@@ -68,7 +68,6 @@ class DatapathObject : public Napi::ObjectWrap<DatapathObject> {
   void set_zone(const Info& info);
   void set_capture(const Info& info);
 
-  Napi::Value take_upcalls(const Info& info);
   void give_verdicts(const Info& info);
   Napi::Value command_room(const Info& info);
   void give_commands(const Info& info);

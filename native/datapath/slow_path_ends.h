@@ -3,7 +3,8 @@
 // Why:    the keyhole of the language boundary. TypeScript reads and writes records in shared
 //         memory; the cursors move only here, with the memory order that they need. The same code
 //         serves a datapath in this process and one behind the control socket, and the native
-//         tests.
+//         tests. What waits in the upcall ring TypeScript sees by itself (src/datapath/memory.ts);
+//         take_upcalls() is the same for whoever has no language boundary to cross.
 // Thread: one slow path thread. Nothing here can fail; sizes are bounded by what the cursors say.
 // Owner:  borrows the mapping and the worker's doorbell.
 #pragma once
@@ -23,7 +24,8 @@ class SlowPathEnds {
   uint32_t take_upcalls() const noexcept;
   uint32_t upcall_offset() const noexcept;
   // Moves `answered` on by `bytes`, which is cut to what was taken, and wakes the worker if it
-  // sleeps.
+  // sleeps. A full fence behind the move: who looks at `produced` then misses nothing that the
+  // worker shows without ringing.
   void give_verdicts(uint32_t bytes) noexcept;
 
   // Bytes free in the command ring; the next command goes to command_offset() of the ring's bytes.

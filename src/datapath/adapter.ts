@@ -4,7 +4,13 @@
 // can stand in a datapath's place.
 
 import { carried, usedMs } from './counters.ts';
-import { type RegionMemory, regionMemory, ringWord, type WorkerMemory } from './memory.ts';
+import {
+  type RegionMemory,
+  regionMemory,
+  ringWord,
+  type WorkerMemory,
+  waitingUpcalls,
+} from './memory.ts';
 import type { NativeDatapath } from './native.ts';
 import { CommandWriter } from './rings.ts';
 
@@ -73,7 +79,7 @@ function workerRings(native: NativeDatapath, worker: number, memory: WorkerMemor
   const cursor = (header: Uint32Array, word: number) => header[word] ?? 0;
   return {
     upcalls: upcalls.words,
-    takeUpcalls: () => native.takeUpcalls(worker),
+    takeUpcalls: () => waitingUpcalls(upcalls),
     giveVerdicts: (bytes) => native.giveVerdicts(worker, bytes),
     answeredCursor: () => cursor(upcalls.header, ringWord.answered),
     executedCursor: () => cursor(upcalls.header, ringWord.consumed),

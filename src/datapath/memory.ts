@@ -33,6 +33,18 @@ export const ringWord = Object.freeze({
   consumed: ringHeader.consumed / 4,
 });
 
+/**
+ * Bytes of upcall records that wait behind the `answered` cursor; cursors that cannot be count as
+ * nothing. Read here and not by a call of the addon, since a call costs the first packet of a flow
+ * several microseconds.
+ */
+export function waitingUpcalls({ header, capacity }: RingMemory): number {
+  // Acquires the records. What giveVerdicts() stored before is seen by then: it ends with a fence.
+  const produced = Atomics.load(header, ringWord.produced);
+  const bytes = (produced - (header[ringWord.answered] ?? 0)) >>> 0;
+  return bytes <= capacity ? bytes : 0;
+}
+
 /** One worker's part of the region. */
 export interface WorkerMemory {
   readonly upcalls: RingMemory;

@@ -126,9 +126,10 @@ export interface NativeDatapath {
   setZone(port: number, vni: number, zone: number, vlan: number): void;
   setCapture(port: number, on: boolean): void;
 
-  /** Bytes of upcall records that wait behind the `answered` cursor of a worker (acquire). */
-  takeUpcalls(worker: number): number;
-  /** Moves `answered` on by `bytes` (release) and wakes the worker if it sleeps. */
+  /**
+   * Moves the `answered` cursor of a worker's upcalls on by `bytes` (release) and wakes the worker if
+   * it sleeps; a full fence. What waits behind the cursor tells waitingUpcalls() in memory.ts.
+   */
   giveVerdicts(worker: number, bytes: number): void;
   /** Bytes free in the command ring of a worker (acquire). */
   commandRoom(worker: number): number;

@@ -98,8 +98,9 @@ export class Answerer {
       bytes += length;
     }
     worker.giveVerdicts(bytes);
-    // What came meanwhile rang no doorbell, since we were seen to be at work: look once more.
-    return worker.takeUpcalls() > 0;
+    // What came meanwhile rang no doorbell, since we were seen to be at work: look once more. A
+    // datapath that was closed takes nothing.
+    return worker.answeredCursor() !== start && worker.takeUpcalls() > 0;
   }
 
   #record(words: Uint32Array, at: number): void {

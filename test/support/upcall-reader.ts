@@ -4,24 +4,25 @@
 // moved from record to record. What a record says is trusted: the datapath wrote it.
 
 import { recordKind, upcallRecord, verdictKind } from '../../src/datapath/layout.ts';
-import { type RingMemory, ringWord, type WorkerMemory } from '../../src/datapath/memory.ts';
+import {
+  type RingMemory,
+  ringWord,
+  type WorkerMemory,
+  waitingUpcalls,
+} from '../../src/datapath/memory.ts';
 import type { NativeDatapath } from '../../src/datapath/native.ts';
 
 /** The upcall that a reader stands at. Offsets are bytes from the ring's start. */
 export class UpcallReader {
   readonly #worker: number;
   readonly #ring: RingMemory;
-  readonly #native: Pick<NativeDatapath, 'takeUpcalls' | 'giveVerdicts'>;
+  readonly #native: Pick<NativeDatapath, 'giveVerdicts'>;
   #start = 0;
   #waiting = 0;
   #passed = 0;
   #base = 0;
 
-  constructor(
-    native: Pick<NativeDatapath, 'takeUpcalls' | 'giveVerdicts'>,
-    worker: number,
-    memory: WorkerMemory,
-  ) {
+  constructor(native: Pick<NativeDatapath, 'giveVerdicts'>, worker: number, memory: WorkerMemory) {
     this.#native = native;
     this.#worker = worker;
     this.#ring = memory.upcalls;
@@ -29,7 +30,7 @@ export class UpcallReader {
 
   /** Looks what waits; next() then walks over it. Returns the bytes of it. */
   take(): number {
-    this.#waiting = this.#native.takeUpcalls(this.#worker);
+    this.#waiting = waitingUpcalls(this.#ring);
     this.#start = this.#ring.header[ringWord.answered] ?? 0;
     this.#passed = 0;
     return this.#waiting;

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { datapathPort } from '../../src/datapath/adapter.ts';
 import { loadAddon } from '../../src/datapath/addon.ts';
 import { compareLayout, layoutTable, upcallRecord } from '../../src/datapath/layout.ts';
-import { regionMemory } from '../../src/datapath/memory.ts';
+import { regionMemory, ringWord, waitingUpcalls } from '../../src/datapath/memory.ts';
 import type { NativePortConfig } from '../../src/datapath/native.ts';
 import { actionWord, op } from '../../src/flow/actions.ts';
 import { eth } from '../support/packet.ts';
@@ -50,6 +50,24 @@ describe('layout', () => {
   });
 });
 
+describe('what waits for a verdict', () => {
+  test('is what the cursors of the ring say, unless they cannot be', () => {
+    const slow = slowPath();
+    const { upcalls } = regionMemory(slow.datapath.memory).workers[0]!;
+    expect(waitingUpcalls(upcalls)).toBe(0);
+    slow.datapath.inject(1, frame);
+    slow.breathe();
+    expect(waitingUpcalls(upcalls)).toBe(upcalls.words[upcallRecord.recordBytes / 4]);
+    const { header } = upcalls;
+    header[ringWord.answered] = header[ringWord.produced]! + 64;
+    expect(waitingUpcalls(upcalls)).toBe(0);
+    header[ringWord.answered] = header[ringWord.produced]! - upcalls.capacity - 64;
+    expect(waitingUpcalls(upcalls)).toBe(0);
+    header[ringWord.answered] = header[ringWord.produced]! - 64;
+    expect(waitingUpcalls(upcalls)).toBe(64);
+  });
+});
+
 describe('doorbell', () => {
   test('rings once for a batch of upcalls, and again for the next', async () => {
     const slow = slowPath();
@@ -80,7 +98,7 @@ describe('doorbell', () => {
     expect(() => slow.datapath.listPorts()).toThrow(
       expect.objectContaining({ code: 'ERR_DATAPATH_CLOSED' }),
     );
-    expect(slow.datapath.takeUpcalls(0)).toBe(0);
+    expect(slow.datapath.commandRoom(0)).toBe(0);
     slow.close();
   });
 
@@ -277,8 +295,8 @@ describe('arguments', () => {
     ],
     [
       'a worker that does not exist',
-      ({ datapath }) => void datapath.takeUpcalls(7),
-      'takeUpcalls: worker: expected a whole number from 0 to 0, got 7',
+      ({ datapath }) => void datapath.commandRoom(7),
+      'commandRoom: worker: expected a whole number from 0 to 0, got 7',
     ],
   ])('%s is a TypeError that names the field', (_, call, message) => {
     const slow = slowPath();

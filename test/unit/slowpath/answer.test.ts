@@ -180,6 +180,13 @@ describe('many questions', () => {
     expect(answerer.counts.upcalls).toBe(2);
   });
 
+  test('are not asked about again and again when the datapath was closed and takes nothing', () => {
+    const { worker, answerer } = setUp();
+    worker.ask(parseKey('in_port=1'));
+    worker.giveVerdicts = () => undefined;
+    expect(answerer.answer(worker)).toBe(false);
+  });
+
   test('of one worker take a turn at a time', () => {
     const { worker, answerer } = setUp({ ringBytes: 1 << 20 });
     for (let count = 0; count < recordsPerTurn + 1; count += 1) worker.ask(parseKey('in_port=1'));

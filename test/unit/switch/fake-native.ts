@@ -9,8 +9,10 @@ import {
   flowSlot,
   flowStats,
   limits,
+  recordKind,
   regionHeader,
   ringHeader,
+  upcallRecord,
 } from '../../../src/datapath/layout.ts';
 import { type RegionMemory, regionMemory, ringWord } from '../../../src/datapath/memory.ts';
 import type * as native from '../../../src/datapath/native.ts';
@@ -167,8 +169,12 @@ export class FakeNative implements native.NativeDatapath {
     this.calls.push(`setCapture ${port} ${on ? 'on' : 'off'}`);
   }
 
-  takeUpcalls(): number {
-    return 0;
+  /** Something to answer, without a question: an upcall record that only fills the ring. */
+  showPad(): void {
+    const { header, words } = this.region.workers[0]!.upcalls;
+    words[upcallRecord.recordBytes / 4] = 64;
+    words[upcallRecord.kind / 4] = recordKind.Pad;
+    header[ringWord.produced] = 64;
   }
   giveVerdicts(): void {}
   commandRoom(): number {

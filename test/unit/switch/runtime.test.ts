@@ -106,11 +106,12 @@ describe('a runtime', () => {
   it('leaves the death of the data path to its own event, and throws what is a bug', async () => {
     await runtime.take(compiled(numbering, 'a'), 1);
     runtime.listen();
-    native.takeUpcalls = () => {
+    native.showPad();
+    native.giveVerdicts = () => {
       throw new SwitchError('ERR_DATAPATH_CLOSED', 'gone');
     };
     expect(() => native.wake()).not.toThrow();
-    native.takeUpcalls = () => {
+    native.giveVerdicts = () => {
       throw new Error('a bug');
     };
     expect(() => native.wake()).toThrow('a bug');
