@@ -13,7 +13,7 @@
 // that looked at some changes only with prefixes that have an address in common with those bits.
 //
 // A trie has path compression: its depth is about the logarithm of the number of prefixes, and the
-// memory of a prefix is one or two nodes. A lookup allocates only when it meets a class for the
+// memory of a prefix is one or two nodes of 32 (IPv4) or 64 bytes (IPv6). A lookup allocates only when it meets a class for the
 // first time.
 
 /** The class of addresses that no list holds. */
@@ -59,24 +59,30 @@ export class AddressClasses {
   }
 }
 
-/** A prefix that some list has, or where two of them part. */
-class Node {
-  /** Length of the prefix. */
-  readonly bits: number;
-  /** The prefix in 32-bit words, first bit highest; bits behind it are zero. */
-  readonly words: Uint32Array;
-  lists: number[] = [];
-  zero: Node | undefined;
-  one: Node | undefined;
-  /** Class here for packets that come with class `above`; -1: not worked out. */
-  above = -1;
-  class = noClass;
+// A node is a prefix that some list has, or where two of them part. Nodes lie in one array, each in
+// a cache line or half of one: the first packet of a flow walks down from cold memory. A node:
 
-  constructor(bits: number, words: Uint32Array) {
-    this.bits = bits;
-    this.words = words;
-  }
-}
+/** Length of the prefix. */
+const bitsAt = 0;
+/** Node of the longer prefixes whose next bit is 0, and of those where it is 1; 0: none. */
+const zeroAt = 1;
+const oneAt = 2;
+/** For what class of packets from above `classAt` was worked out; or one of the next two. */
+const aboveAt = 3;
+/** The class here; of a node that is not used any more, the next one of those. */
+const classAt = 4;
+/** The prefix in 32-bit words, first bit highest; bits behind it are zero. */
+const prefixAt = 5;
+
+/** No list has this prefix: the class is the one from above. */
+const noLists = -2;
+/** The class is not worked out. */
+const unknownClass = -1;
+
+const root = 0;
+/** Words of a node by words of an address: powers of two, of at most a cache line. */
+const nodeShifts = { 1: 3, 4: 4 } as const;
+const nodesMin = 8;
 
 /** Prefixes of one address family. */
 export class AddressTrie {
@@ -85,13 +91,20 @@ export class AddressTrie {
   /** Leading bits of the address that the last lookup looked at. */
   bits = 0;
   readonly #classes: AddressClasses;
-  readonly #root: Node;
+  readonly #shift: number;
+  #nodes: Int32Array;
+  /** Lists that have the prefix of each node, in the order in which they came. */
+  readonly #lists: number[][] = [[]];
+  /** A node that is not used any more, head of a chain; 0: none. */
+  #free = 0;
   #size = 0;
 
   /** `words`: 32-bit words of an address, 1 or 4. */
   constructor(classes: AddressClasses, words: 1 | 4) {
     this.#classes = classes;
-    this.#root = new Node(0, new Uint32Array(words));
+    this.#shift = nodeShifts[words];
+    this.#nodes = new Int32Array(nodesMin << this.#shift);
+    this.#nodes[aboveAt] = noLists;
   }
 
   /** Prefixes of all lists together. */
@@ -101,22 +114,26 @@ export class AddressTrie {
 
   /** Finds the class of an address, given as words in host order; sets `class` and `bits`. */
   find(address: Uint32Array): void {
-    let node = this.#root;
+    const nodes = this.#nodes;
+    let node = root;
     let found = noClass;
     for (;;) {
-      if (node.lists.length > 0) found = this.#classOf(node, found);
-      const { zero, one } = node;
-      if (zero === undefined && one === undefined) {
-        this.bits = Math.max(1, node.bits);
+      const at = node << this.#shift;
+      if (nodes[at + aboveAt] !== noLists) found = this.#classOf(node, found);
+      const bits = nodes[at + bitsAt]!;
+      if (nodes[at + zeroAt] === 0 && nodes[at + oneAt] === 0) {
+        this.bits = Math.max(1, bits);
         break;
       }
-      const child = bitAt(address, node.bits) === 0 ? zero : one;
-      if (child === undefined) {
-        this.bits = node.bits + 1;
+      const child = nodes[at + (bitAt(address, 0, bits) === 0 ? zeroAt : oneAt)]!;
+      if (child === 0) {
+        this.bits = bits + 1;
         break;
       }
-      const same = commonBits(address, child.words, child.bits);
-      if (same < child.bits) {
+      const below = child << this.#shift;
+      const limit = nodes[below + bitsAt]!;
+      const same = commonBits(address, nodes, below + prefixAt, limit);
+      if (same < limit) {
         this.bits = same + 1;
         break;
       }
@@ -128,97 +145,134 @@ export class AddressTrie {
   /** Adds a prefix to a list that does not have it. Bits behind the prefix must be zero. */
   add(prefix: Uint32Array, bits: number, list: number): void {
     const node = this.#nodeFor(prefix, bits);
-    node.lists.push(list);
-    node.above = -1;
+    this.#lists[node]!.push(list);
+    this.#nodes[(node << this.#shift) + aboveAt] = unknownClass;
     this.#size += 1;
   }
 
   /** Takes a prefix out of a list; false when the list does not have it. */
   remove(prefix: Uint32Array, bits: number, list: number): boolean {
-    const path: Node[] = [this.#root];
-    let node: Node | undefined = this.#root;
-    while (node !== undefined && node.bits < bits) {
-      node = bitAt(prefix, node.bits) === 0 ? node.zero : node.one;
-      if (node !== undefined) path.push(node);
+    const path = [root];
+    let node = root;
+    while (this.#bitsOf(node) < bits) {
+      node = this.#child(node, bitAt(prefix, 0, this.#bitsOf(node)));
+      if (node === 0) return false;
+      path.push(node);
     }
-    const index = node?.lists.indexOf(list) ?? -1;
-    if (node === undefined || node.bits !== bits || index < 0) return false;
-    if (commonBits(prefix, node.words, bits) < bits) return false;
-    node.lists.splice(index, 1);
-    node.above = -1;
+    const lists = this.#lists[node]!;
+    const index = lists.indexOf(list);
+    if (this.#bitsOf(node) !== bits || index < 0) return false;
+    if (this.#common(prefix, node, bits) < bits) return false;
+    lists.splice(index, 1);
+    this.#nodes[(node << this.#shift) + aboveAt] = lists.length === 0 ? noLists : unknownClass;
     this.#size -= 1;
     for (let depth = path.length - 1; depth > 0; depth -= 1) {
-      if (!shrink(path[depth]!, path[depth - 1]!)) break;
+      if (!this.#shrink(path[depth]!, path[depth - 1]!)) break;
     }
     return true;
   }
 
-  #classOf(node: Node, above: number): number {
-    if (node.above !== above) {
-      node.class = this.#classes.extended(above, node.lists);
-      node.above = above;
+  #classOf(node: number, above: number): number {
+    const nodes = this.#nodes;
+    const at = node << this.#shift;
+    if (nodes[at + aboveAt] !== above) {
+      nodes[at + classAt] = this.#classes.extended(above, this.#lists[node]!);
+      nodes[at + aboveAt] = above;
     }
-    return node.class;
+    return nodes[at + classAt]!;
   }
 
   /** The node of a prefix, made if there is none. */
-  #nodeFor(prefix: Uint32Array, bits: number): Node {
-    let node = this.#root;
-    while (node.bits < bits) {
-      const right = bitAt(prefix, node.bits) !== 0;
-      const child: Node | undefined = right ? node.one : node.zero;
-      const same = child && commonBits(prefix, child.words, Math.min(bits, child.bits));
-      if (child !== undefined && same === child.bits) {
+  #nodeFor(prefix: Uint32Array, bits: number): number {
+    let node = root;
+    while (this.#bitsOf(node) < bits) {
+      const child = this.#child(node, bitAt(prefix, 0, this.#bitsOf(node)));
+      const limit = Math.min(bits, child === 0 ? 0 : this.#bitsOf(child));
+      const same = child === 0 ? bits : this.#common(prefix, child, limit);
+      if (child !== 0 && same === this.#bitsOf(child)) {
         node = child;
         continue;
       }
-      const made = new Node(bits, prefix.slice());
-      const joint = same === undefined || same === bits ? made : new Node(same, prefix.slice());
-      if (joint !== made) {
-        clearBehind(joint.words, joint.bits);
-        hang(joint, made);
-      }
-      if (child !== undefined) hang(joint, child);
-      hang(node, joint);
+      const made = this.#make(prefix, bits);
+      const joint = same === bits ? made : this.#make(prefix, same);
+      if (joint !== made) this.#hang(joint, made);
+      if (child !== 0) this.#hang(joint, child);
+      this.#hang(node, joint);
       return made;
     }
     return node;
   }
+
+  /** A node of the first bits of a prefix, with nothing above or below it. */
+  #make(prefix: Uint32Array, bits: number): number {
+    let node = this.#free;
+    if (node !== 0) {
+      this.#free = this.#nodes[(node << this.#shift) + classAt]!;
+    } else {
+      node = this.#lists.length;
+      this.#lists.push([]);
+      if (node << this.#shift === this.#nodes.length) this.#grow();
+    }
+    const nodes = this.#nodes;
+    const at = node << this.#shift;
+    nodes.fill(0, at, at + (1 << this.#shift));
+    nodes[at + bitsAt] = bits;
+    nodes[at + aboveAt] = noLists;
+    for (let index = 0; index * 32 < bits; index += 1) {
+      const left = bits - index * 32;
+      nodes[at + prefixAt + index] = prefix[index]! & (left >= 32 ? -1 : -1 << (32 - left));
+    }
+    return node;
+  }
+
+  #grow(): void {
+    const nodes = new Int32Array(this.#nodes.length * 2);
+    nodes.set(this.#nodes);
+    this.#nodes = nodes;
+  }
+
+  /** Takes a node that says nothing any more out of its parent; false when it must stay. */
+  #shrink(node: number, parent: number): boolean {
+    const [zero, one] = [this.#child(node, 0), this.#child(node, 1)];
+    if (this.#lists[node]!.length > 0 || (zero !== 0 && one !== 0)) return false;
+    const nodes = this.#nodes;
+    const at = parent << this.#shift;
+    nodes[at + (nodes[at + zeroAt] === node ? zeroAt : oneAt)] = zero | one;
+    nodes[(node << this.#shift) + classAt] = this.#free;
+    this.#free = node;
+    return (zero | one) === 0;
+  }
+
+  #hang(parent: number, child: number): void {
+    const bit = bitAt(this.#nodes, (child << this.#shift) + prefixAt, this.#bitsOf(parent));
+    this.#nodes[(parent << this.#shift) + (bit === 0 ? zeroAt : oneAt)] = child;
+  }
+
+  #bitsOf(node: number): number {
+    return this.#nodes[(node << this.#shift) + bitsAt]!;
+  }
+
+  #child(node: number, bit: number): number {
+    return this.#nodes[(node << this.#shift) + (bit === 0 ? zeroAt : oneAt)]!;
+  }
+
+  #common(prefix: Uint32Array, node: number, limit: number): number {
+    return commonBits(prefix, this.#nodes, (node << this.#shift) + prefixAt, limit);
+  }
 }
 
-function hang(parent: Node, child: Node): void {
-  if (bitAt(child.words, parent.bits) === 0) parent.zero = child;
-  else parent.one = child;
+/** A bit of the words at `base`. */
+function bitAt(words: Uint32Array | Int32Array, base: number, position: number): number {
+  return (words[base + (position >>> 5)]! >>> (31 - (position & 31))) & 1;
 }
 
-/** Takes a node that says nothing any more out of its parent; false when it must stay. */
-function shrink(node: Node, parent: Node): boolean {
-  const { zero, one } = node;
-  if (node.lists.length > 0 || (zero !== undefined && one !== undefined)) return false;
-  const rest = zero ?? one;
-  if (parent.zero === node) parent.zero = rest;
-  else parent.one = rest;
-  return rest === undefined;
-}
-
-function bitAt(words: Uint32Array, position: number): number {
-  return (words[position >>> 5]! >>> (31 - (position & 31))) & 1;
-}
-
-/** Leading bits that both have in common, at most `limit`. */
-function commonBits(one: Uint32Array, other: Uint32Array, limit: number): number {
+/** Leading bits that an address and the words at `base` have in common, at most `limit`. */
+function commonBits(address: Uint32Array, words: Int32Array, base: number, limit: number): number {
   for (let index = 0; index * 32 < limit; index += 1) {
-    const different = one[index]! ^ other[index]!;
+    const different = address[index]! ^ words[base + index]!;
     if (different !== 0) return Math.min(limit, index * 32 + Math.clz32(different));
   }
   return limit;
-}
-
-function clearBehind(words: Uint32Array, bits: number): void {
-  for (let index = 0; index < words.length; index += 1) {
-    const kept = Math.min(32, Math.max(0, bits - index * 32));
-    if (kept < 32) words[index] = kept === 0 ? 0 : words[index]! & (0xffffffff << (32 - kept));
-  }
 }
 
 /** Words of address bytes (4 or 16), first bit highest. */
