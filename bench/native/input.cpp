@@ -138,6 +138,10 @@ void write_capture(const std::string& path, const std::vector<Frame>& frames) {
   std::ofstream file(path, std::ios::binary);
   uint8_t header[pcap_header_bytes];
   pcap_write_header(header);
+  // Of the two kinds of classic pcap VPP reads the older one only: microseconds. The times of these
+  // packets mean nothing.
+  const uint32_t magic_microseconds = 0xa1b2c3d4;
+  memcpy(header, &magic_microseconds, sizeof magic_microseconds);
   file.write(reinterpret_cast<const char*>(header), sizeof header);
   uint64_t nanoseconds = 0;
   for (const Frame& frame : frames) {
