@@ -127,8 +127,8 @@ export interface NativeDatapath {
   setCapture(port: number, on: boolean): void;
 
   /**
-   * Moves the `answered` cursor of a worker's upcalls on by `bytes` (release) and wakes the worker if
-   * it sleeps; a full fence. What waits behind the cursor tells waitingUpcalls() in memory.ts.
+   * Moves the `answered` cursor of a worker's upcalls on by `bytes` (release) and wakes the worker
+   * if it sleeps; a full fence. What waits behind the cursor tells waitingUpcalls() in memory.ts.
    */
   giveVerdicts(worker: number, bytes: number): void;
   /** Bytes free in the command ring of a worker (acquire). */

@@ -13,8 +13,8 @@
 // that looked at some changes only with prefixes that have an address in common with those bits.
 //
 // A trie has path compression: its depth is about the logarithm of the number of prefixes, and the
-// memory of a prefix is one or two nodes of 32 (IPv4) or 64 bytes (IPv6). A lookup allocates only when it meets a class for the
-// first time.
+// memory of a prefix is one or two nodes of 32 (IPv4) or 64 bytes (IPv6). A lookup allocates only
+// when it meets a class for the first time.
 
 /** The class of addresses that no list holds. */
 export const noClass = 0;
