@@ -11,7 +11,7 @@ import { release } from 'node:os';
 import { ManagedProcess } from '../../test/support/process.ts';
 import { programPath } from '../programs.ts';
 import type { End, Path } from './path.ts';
-import type { Count, FrameMix, Generator, Load, TrialResult } from './trial.ts';
+import type { Count, FrameMix, Generator, Load, Sample, TrialResult, Watch } from './trial.ts';
 
 /** What this generator counts beyond what any does. */
 export interface BuiltinCount extends Count {
@@ -32,19 +32,6 @@ export interface BuiltinCount extends Count {
 
 export interface BuiltinResult extends TrialResult {
   readonly counts: readonly BuiltinCount[];
-}
-
-/** How far a trial has come, by direction. */
-export interface Sample {
-  readonly sent: readonly number[];
-  readonly received: readonly number[];
-}
-
-export interface Watch {
-  /** Losses are also counted for each so many frames. */
-  readonly block?: number;
-  /** Called about once a second. */
-  readonly onSample?: (sample: Sample) => void;
 }
 
 export interface BuiltinGenerator extends Generator {

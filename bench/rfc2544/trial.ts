@@ -65,14 +65,31 @@ export interface TrialResult {
   readonly fault: string | undefined;
 }
 
+/** How far a trial has come, by direction. */
+export interface Sample {
+  readonly sent: readonly number[];
+  readonly received: readonly number[];
+}
+
+/** What a trial tells beyond its result. */
+export interface Watch {
+  /** Losses are also counted for each so many frames. */
+  readonly block?: number;
+  /** Called about once a second. */
+  readonly onSample?: (sample: Sample) => void;
+}
+
 /** Sends and counts: TRex, the built-in one, a simulation. */
 export interface Generator {
   readonly name: string;
   readonly version: string;
   /** Searches make no shorter trials than this many seconds; undefined: any are exact enough. */
   readonly leastSeconds?: number;
-  /** Rejects if the generator cannot be reached or asked, never for what became of frames. */
-  trial(load: Load, signal?: AbortSignal): Promise<TrialResult>;
+  /**
+   * Rejects if the generator cannot be reached or asked, never for what became of frames. One that
+   * cannot watch passes `watch` over.
+   */
+  trial(load: Load, signal?: AbortSignal, watch?: Watch): Promise<TrialResult>;
   close(): Promise<void>;
 }
 

@@ -12,7 +12,6 @@ import {
   isBuiltinResult,
   lostOf,
   rowsOf,
-  watchedTrial,
   withSystem,
 } from './extra.ts';
 
@@ -41,9 +40,9 @@ export async function disturb(
   return await withSystem(setting, system, async (generator) => {
     await prepare?.(system);
     // All flows are known before.
-    await watchedTrial(generator, { ...load, count: Math.max(flows, 1000) }, signal);
+    await generator.trial({ ...load, count: Math.max(flows, 1000) }, signal);
     let ended = false;
-    const trial = watchedTrial(generator, load, signal).finally(() => {
+    const trial = generator.trial(load, signal).finally(() => {
       ended = true;
     });
     await new Promise((resolve) => setTimeout(resolve, settleMs));

@@ -4,9 +4,9 @@
 // reconfigured, while it restarts? Each extra answers in rows; a row whose trial the generator
 // spoiled has the fault instead of a value.
 
-import type { BuiltinCount, BuiltinResult, Watch } from '../builtin.ts';
+import type { BuiltinCount, BuiltinResult } from '../builtin.ts';
 import type { Path, ScenarioName, System } from '../path.ts';
-import type { FrameMix, Generator, Latency, Load, TrialResult } from '../trial.ts';
+import type { FrameMix, Generator, Latency, TrialResult } from '../trial.ts';
 
 export interface ExtraOptions {
   readonly frames: FrameMix;
@@ -47,18 +47,6 @@ export interface Extra {
   /** Rejects when a system cannot be built or the generator cannot be asked. */
   readonly run: (setting: ExtraSetting) => Promise<readonly ExtraRow[]>;
 }
-
-/** A trial by whichever generator; the built-in one watches, others pass that over. */
-export function watchedTrial(
-  generator: Generator,
-  load: Load,
-  signal: AbortSignal | undefined,
-  watch: Watch = {},
-): Promise<TrialResult> {
-  const asked = generator.trial as BuiltinTrial;
-  return asked.call(generator, load, signal, watch);
-}
-type BuiltinTrial = (load: Load, signal?: AbortSignal, watch?: Watch) => Promise<TrialResult>;
 
 /** Whether the counts are of the built-in generator, which knows gaps and blocks. */
 export function isBuiltinResult(result: TrialResult): result is BuiltinResult {

@@ -13,7 +13,6 @@ import {
   lostOf,
   quantileOf,
   rowsOf,
-  watchedTrial,
   withSystem,
 } from './extra.ts';
 
@@ -35,8 +34,8 @@ async function run(setting: ExtraSetting): Promise<readonly ExtraRow[]> {
       for (const flows of rampSteps) {
         const count = Math.max(Math.round(rate * seconds), flows);
         progress(`${system.name}: ${flows} flows`, (count + flows) / rate);
-        await watchedTrial(generator, load(flows, flows), signal);
-        const result = await watchedTrial(generator, load(flows, count), signal);
+        await generator.trial(load(flows, flows), signal);
+        const result = await generator.trial(load(flows, count), signal);
         const about = { extra: ramp.name, system: system.name, scenario, case: `${flows} flows` };
         const values = {
           'lost %': (percent * lostOf(result)) / count,

@@ -11,7 +11,6 @@ import {
   isBuiltinResult,
   lostOf,
   rowsOf,
-  watchedTrial,
   withSystem,
 } from './extra.ts';
 
@@ -29,7 +28,7 @@ async function run(setting: ExtraSetting): Promise<readonly ExtraRow[]> {
     progress(`${system.name}: ${seconds} s at ${Math.round(rate)} frames/s`, seconds);
     const load = { frames, rate, count, direction, flows } as const;
     const result = await withSystem(setting, system, (generator) =>
-      watchedTrial(generator, load, signal, { block }),
+      generator.trial(load, signal, { block }),
     );
     const about = { extra: soak.name, system: system.name, scenario };
     const all = { 'lost frames': lostOf(result) };
