@@ -59,7 +59,6 @@ export class Switch implements api.SwitchApi {
   readonly #events: EventHub<api.WatchEvent> = new EventHub({ queueMax: watchQueueMax });
   readonly #startedMs = Date.now();
   readonly #flowLog: FlowLog | undefined;
-  readonly #activeTimer: NodeJS.Timeout | undefined;
   readonly #logWalk = new Translation();
   #document: Document;
   #revision: number;
@@ -87,9 +86,6 @@ export class Switch implements api.SwitchApi {
     if (flowLog !== undefined) {
       const log = (message: string, error: unknown) => parts.logger.warn({ err: error }, message);
       this.#flowLog = new FlowLog({ config: flowLog, log });
-      const activeMs = flowLog.activeSeconds * 1000;
-      const logActive = () => this.#logActive(activeMs).catch(() => undefined);
-      this.#activeTimer = setInterval(logActive, activeMs).unref();
     }
     this.#captures = new Captures(this.#names, `vtepd ${parts.version}`, parts.config.host);
   }
@@ -115,7 +111,6 @@ export class Switch implements api.SwitchApi {
   close(): void {
     this.#closed = true;
     this.#events.close();
-    clearInterval(this.#activeTimer);
     this.#pump.drain();
     this.#flowLog?.close();
     this.#runtime?.close();
@@ -338,30 +333,25 @@ export class Switch implements api.SwitchApi {
   /** Has every connection logged, or none, whatever an earlier vtepd wanted. */
   #logFlows(runtime: Runtime): void {
     const log = this.#flowLog;
-    runtime.lister.reportEnds(log !== undefined);
-    if (log === undefined) return;
+    const { flowLog } = this.#parts.config;
+    if (log === undefined || flowLog === undefined) {
+      runtime.lister.reportEnds(undefined);
+      return;
+    }
+    const { idleSeconds, activeSeconds } = flowLog;
+    const times = { idleMs: idleSeconds * 1000, activeMs: activeSeconds * 1000 };
+    runtime.lister.reportEnds(times);
     runtime.slowPath.drops.onDenial = (slot) => {
       const record = recordOfDenial(this.#recordParts(runtime), slot);
       if (record !== undefined) log.add(record);
     };
   }
 
-  #logEntry({ report, timeNs }: EntryEvent): void {
+  #logEntry(event: EntryEvent): void {
     const runtime = this.#runtime;
     if (runtime === undefined) return;
-    const atMs = Number(timeNs / 1_000_000n);
-    this.#flowLog?.add(recordOfEntry(this.#recordParts(runtime), report, atMs, 'ended'));
-  }
-
-  /** Connections that go on are told of now and then. */
-  async #logActive(activeMs: number): Promise<void> {
-    const runtime = this.#runtime;
-    if (runtime === undefined) return;
-    const parts = this.#recordParts(runtime);
-    for (const report of await runtime.lister.list()) {
-      if (report.ageMs < activeMs || report.idleMs >= activeMs) continue;
-      this.#flowLog?.add(recordOfEntry(parts, report, Date.now(), 'active'));
-    }
+    const record = recordOfEntry(this.#recordParts(runtime), event);
+    if (record !== undefined) this.#flowLog?.add(record);
   }
 
   #recordParts({ slowPath }: Runtime): RecordParts {

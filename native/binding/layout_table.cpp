@@ -67,6 +67,7 @@ const Named table[] = {
     AT(CommandRecord, slot), AT(CommandRecord, generation), AT(CommandRecord, in_port),
     AT(CommandRecord, action_words), AT(CommandRecord, packet_bytes), AT(CommandRecord, token),
     AT(CommandRecord, mark), AT(CommandRecord, mark_ms),
+    AT(CommandRecord, idle_ms), AT(CommandRecord, active_ms),
 
     SIZE(EventRecord), AT(EventRecord, record_bytes), AT(EventRecord, kind),
     AT(EventRecord, time_ns), AT(EventRecord, port), AT(EventRecord, packet_bytes),
@@ -78,6 +79,7 @@ const Named table[] = {
     AT(EntryReport, flow), AT(EntryReport, generation), AT(EntryReport, decision),
     AT(EntryReport, connection), AT(EntryReport, connection_generation),
     AT(EntryReport, connection_state), AT(EntryReport, age_ms), AT(EntryReport, idle_ms),
+    AT(EntryReport, why),
 
     SIZE(FlowKey), AT(FlowKey, in_port), AT(FlowKey, tunnel_id), AT(FlowKey, tunnel_src),
     AT(FlowKey, eth_type), AT(FlowKey, vlan_tci), AT(FlowKey, vlan_tci2), AT(FlowKey, eth_dst),

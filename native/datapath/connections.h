@@ -7,6 +7,7 @@
 #pragma once
 
 #include "datapath/datapath_types.h"
+#include "datapath/end_marks.h"
 #include "datapath/lazy_array.h"
 #include "flow/connection_table.h"
 #include "flow/exact_cache.h"
@@ -22,7 +23,10 @@ class Connections final : private ConnectionSink {
                     secret) {}
 
   ConnectionTable& table() noexcept { return table_; }
-  void add_cache(uint32_t worker, ExactCache& cache) noexcept { caches_[worker] = &cache; }
+  void add_cache(uint32_t worker, ExactCache& cache, EndMarks& ends) noexcept {
+    caches_[worker] = &cache;
+    ends_[worker] = &ends;
+  }
 
  private:
   Connections(const ConnectionConfig& config, const HashSecret& secret)
@@ -39,9 +43,15 @@ class Connections final : private ConnectionSink {
       if (place != 0) caches_[exact_place_worker(place)]->kill(exact_place_number(place));
   }
 
+  void over(const Connection& connection) noexcept override {
+    for (const uint32_t place : connection.exact)
+      if (place != 0) ends_[exact_place_worker(place)]->mark(exact_place_number(place));
+  }
+
   LazyArray<std::byte> memory_;
   ConnectionTable table_;
   ExactCache* caches_[worker_max] = {};  // by worker
+  EndMarks* ends_[worker_max] = {};      // likewise
 };
 
 }  // namespace vtep

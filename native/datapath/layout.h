@@ -34,7 +34,7 @@
 namespace vtep {
 
 constexpr uint32_t layout_magic = 0x50455456;  // "VTEP"
-constexpr uint32_t layout_version = 3;
+constexpr uint32_t layout_version = 4;
 
 struct RegionHeader {
   uint32_t magic;
@@ -137,7 +137,8 @@ enum class CommandKind : uint32_t {
   ListEntries = 6,   // slot: first place of the exact cache; generation: how many; token. Answered
                      // by Entry events of those that match, and a Listed
   MarkConnection = 7,  // slot, generation: of the connection; mark, mark_ms
-  ReportEnds = 8,    // slot: 1: an event for each exact entry that goes; 0: none
+  ReportEnds = 8,    // slot: 1: exact entries are told of by EntryEnd events, after idle_ms without
+                     // a packet and each active_ms of life; 0: they are not
 };
 
 // 64 bytes; PacketOut: then action words (padded to 64 bytes), then the packet, padded to 64.
@@ -153,7 +154,9 @@ struct CommandRecord {
   uint32_t token;         // 28: ListEntries: given back in its events
   uint32_t mark;          // 32: MarkConnection: bits for ct_state, ct_kept or 0
   uint32_t mark_ms;       // 36: how long they stay; 0: as long as the connection
-  uint32_t spare[6];      // 40
+  uint32_t idle_ms;       // 40: ReportEnds
+  uint32_t active_ms;     // 44: ReportEnds
+  uint32_t spare[4];      // 48
 };
 static_assert(sizeof(CommandRecord) == 64);
 
@@ -163,7 +166,7 @@ enum class EventKind : uint32_t {
   CaptureTx = 2,   // a packet as it leaves by `port` (after encapsulation)
   Drop = 3,        // a dropped packet, a second apart for one port and reason: FlowKey, packet
   Entry = 4,       // an exact entry, as ListEntries asked: EntryReport
-  EntryEnd = 5,    // an exact entry that has gone: EntryReport
+  EntryEnd = 5,    // what an exact entry has carried since it was told of last: EntryReport
   Listed = 6,      // ListEntries is done; flow: the place to go on at, 0: that was all
 };
 
@@ -190,17 +193,19 @@ constexpr uint32_t drop_sample_bytes_max = 256;
 // One direction of one connection, as the exact cache has or had it.
 struct EntryReport {
   FlowKey key;                     // 0: with ct_state as packets of it would have it now
-  uint64_t packets;                // 112: since it was made
-  uint64_t bytes;                  // 120
+  uint64_t packets;                // 112: since it was made; EntryEnd: since it was told of last
+  uint64_t bytes;                  // 120: likewise
   uint32_t flow;                   // 128: slot; 0: none any more
   uint32_t generation;             // 132: of the flow, low 24 bits
   uint32_t decision;               // 136: of the flow, when the entry was made from it
   uint32_t connection;             // 140: number; 0: none
   uint32_t connection_generation;  // 144
   uint32_t connection_state;       // 148: ConnectionState
-  uint32_t age_ms;                 // 152: since it was made
+  uint32_t age_ms;                 // 152: since it was made; EntryEnd: since what is told began
   uint32_t idle_ms;                // 156: since it was last seen used, by the sweep
+  uint32_t why;                    // 160: EntryEnd: FlowEnd
+  uint32_t spare;                  // 164
 };
-static_assert(sizeof(EntryReport) == 160);
+static_assert(sizeof(EntryReport) == 168);
 
 }  // namespace vtep

@@ -90,6 +90,7 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
       megaflow_memory_(MegaflowTable::bytes_needed(shared.config.flow_max), "megaflows"),
       exact_({exact_memory_.data(), exact_memory_.size()}, shared.config.exact_max, shared.secret,
              *this),
+      ends_(shared.config.exact_max),
       megaflows_({megaflow_memory_.data(), megaflow_memory_.size()}, shared.config.flow_max,
                  shared.secret),
       connections_(shared.connections.table()),
@@ -107,7 +108,7 @@ Worker::Worker(uint32_t number, const WorkerShared& shared, const RegionView& re
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       batch_(std::make_unique<Batch>()) {
   context_.entropy_secret = shared.secret;  // the same on every worker
-  shared.connections.add_cache(number, exact_);
+  shared.connections.add_cache(number, exact_, ends_);
   if (!doorbell_.open() || !second_.open() || !epoll_.open())
     throw Error("ERR_LIMIT", "cannot make the doorbell of worker " + std::to_string(number), errno);
   const itimerspec once_a_second{{1, 0}, {1, 0}};

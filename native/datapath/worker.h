@@ -26,6 +26,7 @@
 #include "datapath/coarse_drops.h"
 #include "datapath/command_ring.h"
 #include "datapath/connections.h"
+#include "datapath/end_marks.h"
 #include "datapath/event_ring.h"
 #include "datapath/grace.h"
 #include "datapath/lazy_array.h"
@@ -55,7 +56,8 @@ struct WorkerShared {
 struct InstalledFlow {
   uint32_t generation;    // as told when it was installed
   uint16_t installed;     // 1: in the megaflow table
-  uint16_t stateful;      // 1: looks at ct_state or commits connections
+  uint8_t stateful;       // 1: looks at ct_state or commits connections
+  uint8_t denies;         // 1: its first action is the packet's end
   uint64_t stamp;         // the batch that `way` is good for
   uint32_t decision;      // TypeScript's, for reports
   StraightWay way;
@@ -110,16 +112,16 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   bool look_up(Batch& batch) noexcept;
   uint32_t look_up_missed(Batch& batch, uint32_t count) noexcept;
   uint32_t usable_flow(const ExactEntry& entry, const PacketInfo& info) noexcept;
-  uint32_t classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept;
+  uint32_t classify(const Packet& packet, FlowKey& key, const PacketInfo& info,
+                    Tracked& tracked) noexcept;
   ConnectionPacket asked(const Packet& packet, const FlowKey& key,
                          const PacketInfo& info) const noexcept;
   void remember(const Batch& batch, uint32_t i, FlowRef flow, const Tracked& tracked) noexcept;
   void commit_connection(const Packet& packet, const FlowKey& key, const PacketInfo& info,
                          uint16_t zone) noexcept override;
   void flush(const ExactEntry& entry, const ExactSide& side) noexcept override;
-  ExactFate keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
+  ExactVerdict keep(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void foresee(const ExactEntry& entry, const ExactSide& side) noexcept override;
-  void ended(const ExactEntry& entry, const ExactSide& side) noexcept override;
   void sweep_tables(bool busy) noexcept;
   bool sweep_behind() const noexcept;
   void follow_zones() noexcept;
@@ -169,10 +171,24 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   // worker_report.cpp: what the operator wants to know of entries and drops.
   void list_entries(const Command& command) noexcept;
   void mark_connection(const CommandRecord& command) noexcept;
-  bool report(EventKind kind, const ExactEntry& entry, const ExactSide& side,
-              uint32_t token) noexcept;
+  bool report(EventKind kind, const ExactEntry& entry, const ExactSide& side, uint32_t token,
+              FlowEnd why) noexcept;
   void show_drop(const Packet& packet, DropReason reason) noexcept override;
   void drop_known(const Packet& packet, const FlowKey& key, DropReason reason) noexcept;
+
+  // worker_flow_log.cpp: what the flow log is told of exact entries.
+  void report_ends(const CommandRecord& command) noexcept;
+  void note(const Packet& packet, const FlowKey& key, uint64_t hash, uint32_t slot,
+            const Tracked& tracked) noexcept;
+  void note_alone(const Packet& packet, const FlowKey& key, uint32_t slot,
+                  const Tracked& tracked) noexcept;
+  void note_answered(const Packet& packet, const FlowKey& key, const PacketInfo& info,
+                     uint32_t slot) noexcept;
+  void tie_noted(const FlowKey& key, const Committed& committed) noexcept;
+  bool tell(const ExactEntry& entry, const ExactSide& side, const ExactTold& told,
+            Telling telling) noexcept override;
+  void follow_ends() noexcept;
+  bool end_entry(uint32_t number) noexcept;
 
   // worker_idle.cpp: ports that come and go, sleep, what is done once a second.
   void begin_breath() noexcept;
@@ -210,6 +226,7 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   LazyArray<std::byte> exact_memory_;
   LazyArray<std::byte> megaflow_memory_;
   ExactCache exact_;
+  EndMarks ends_;
   MegaflowTable megaflows_;
   ConnectionTable& connections_;    // shared
   LazyArray<InstalledFlow> flows_;  // [flow_max]
@@ -243,7 +260,12 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   ChangedZones changed_zones_;      // since exact entries were made, until the sweep was round
   uint32_t purge_left_ = 0;         // places of the exact cache until then
   uint32_t purge_ms_ = 0;           // when they changed, low 32 bits
-  bool reports_ends_ = false;       // exact entries that go are told of
+  bool reports_ends_ = false;       // exact entries are told of
+  uint32_t idle_ms_ = 120'000;      // an entry unused for longer goes, or rests
+  uint32_t active_ms_ = 0;          // one that goes on is told of this often
+  uint64_t sweep_round_ms_ = 8000;  // the exact cache is looked through this often
+  uint64_t ends_ms_ = 0;            // when connections that end were looked for last
+  bool ends_wait_ = false;          // for room in the event ring
   uint64_t batch_stamp_ = 0;        // grows with each batch
 
   Packet burst_[batch_max];         // as the queue gave them, if superpackets must be opened

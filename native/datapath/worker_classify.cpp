@@ -14,20 +14,11 @@ namespace vtep {
 
 namespace {
 
-constexpr uint32_t exact_idle_ms = 120000;      // an entry unused for longer goes, or rests
-constexpr uint64_t sweep_round_ms = 8000;       // the exact cache is looked through this often
+constexpr uint64_t connections_round_ms = 8000;  // the connections are looked through this often
 // Places of a table that one breath looks at: some 5 us, or 50 when no packets came.
 constexpr uint64_t sweep_busy_max = 512;
 constexpr uint64_t sweep_idle_max = 4096;
 constexpr uint8_t tcp_state_flags = tcp_syn | tcp_fin | tcp_rst;
-
-// ARP and ND keys are longer than exact entries; one packet of them is rarely followed by its like.
-bool fits_exact(const FlowKey& key) noexcept {
-  if (key.eth_type == be16(eth_type_arp)) return false;
-  if (key.ip_proto != ip_proto_icmpv6) return true;
-  const uint16_t type = key.tp_src.host();
-  return type < nd_router_solicit || type > nd_redirect;
-}
 
 }  // namespace
 
@@ -85,7 +76,11 @@ uint32_t Worker::look_up_missed(Batch& batch, uint32_t count) noexcept {
     const uint32_t i = missed_[n];
     batch.flows[i] = found_[n].slot;
     const bool same_next_time = tracked_[n].cacheable || !flows_[found_[n].slot].stateful;
-    if (same_next_time && fits_exact(batch.keys[i])) remember(batch, i, found_[n], tracked_[n]);
+    if (!fits_exact(batch.keys[i])) continue;
+    if (same_next_time)
+      remember(batch, i, found_[n], tracked_[n]);
+    else if (reports_ends_)
+      note(batch.packets[i], batch.keys[i], batch.hashes[i], found_[n].slot, tracked_[n]);
   }
   counter(WorkerCounter::ExactEvictions) += exact_.evictions() - evictions;
   return hits;
@@ -104,6 +99,7 @@ void Worker::remember(const Batch& batch, uint32_t i, FlowRef flow,
   target.connection = tracked.connection;
   target.connection_generation = tracked.generation;
   target.decision = flows_[flow.slot].decision;
+  target.ct_state = tracked.ct_state;
   if (tracked.connection != 0 && key.ip_proto == ip_proto_tcp) target.flags = exact_watch_tcp;
   ExactEntry& entry = exact_.insert(key, batch.hashes[i], target, now_ns_ / 1000000);
   exact_.count(entry, 1, batch.packets[i].length);
@@ -114,9 +110,9 @@ void Worker::remember(const Batch& batch, uint32_t i, FlowRef flow,
 }
 
 // One packet outside a burst: connection and megaflow only. Slot of its flow, or 0.
-uint32_t Worker::classify(const Packet& packet, FlowKey& key, const PacketInfo& info) noexcept {
+uint32_t Worker::classify(const Packet& packet, FlowKey& key, const PacketInfo& info,
+                          Tracked& tracked) noexcept {
   const ConnectionPacket question = asked(packet, key, info);
-  Tracked tracked;
   connections_.track(&question, 1, now_ns_ / 1000000, &tracked);
   key.ct_state = tracked.ct_state;
   const FlowKey* keys[1] = {&key};
@@ -131,6 +127,7 @@ void Worker::commit_connection(const Packet& packet, const FlowKey& key, const P
       connections_.commit({&key, &info, packet.data, packet.length, zone}, now_ns_ / 1000000);
   counter(WorkerCounter::Connections) += committed.made;
   counter(WorkerCounter::ConnectionEvictions) += committed.evicted;
+  if (reports_ends_ && committed.made) tie_noted(key, committed);
 }
 
 // An exact entry that goes, or is swept, tells its connection that it was used.
@@ -140,23 +137,29 @@ void Worker::flush(const ExactEntry&, const ExactSide& side) noexcept {
 }
 
 // Entries go with their flow, and when they are idle, but for those of a connection: they are what
-// operators see of it, and rest as long as it lives.
-ExactFate Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
+// operators see of it, and rest as long as it lives. The flow log counts what they carry, so with
+// it they stay until they are idle, whatever becomes of their flow.
+ExactVerdict Worker::keep(const ExactEntry& entry, const ExactSide& side) noexcept {
   // What was made since the zones changed is right: its number of ms is not before theirs.
   const bool older = static_cast<int32_t>(side.created_ms - purge_ms_) <= 0;
   if (purge_left_ != 0 && older && changed_zones_.has(place_of(exact_.key_of(entry))))
-    return ExactFate::Goes;
-  const InstalledFlow& flow = flows_[entry.slot()];
-  const bool usable = flow.installed != 0 && entry.current(flow.generation);
-  const bool idle = static_cast<uint32_t>(now_ns_ / 1000000) - side.used_ms >= exact_idle_ms;
+    return {ExactFate::Goes, FlowEnd::Forced};
+  const auto now_ms = static_cast<uint32_t>(now_ns_ / 1000000);
+  const uint32_t unused_ms = now_ms - side.used_ms;
   const bool tracked = side.connection != 0;
   if (tracked && connections_.at(side.connection, side.connection_generation) == nullptr)
-    return ExactFate::Goes;
-  if (usable && !idle) return ExactFate::Stays;
+    return {ExactFate::Goes, unused_ms < sweep_round_ms_ ? FlowEnd::Forced : FlowEnd::Idle};
+  const InstalledFlow& flow = flows_[entry.slot()];
+  const bool usable = flow.installed != 0 && entry.current(flow.generation);
+  const bool idle = unused_ms >= idle_ms_;
+  if (!idle && (usable || reports_ends_)) {
+    const bool due = reports_ends_ && now_ms - exact_.told_of(entry).since_ms >= active_ms_;
+    return {ExactFate::Stays, due ? FlowEnd::Active : FlowEnd::None};
+  }
   const uint32_t place = exact_place(number_, exact_.number_of(entry));
   const bool bound =
       tracked && connections_.is_bound(side.connection, side.connection_generation, place);
-  return bound ? ExactFate::Rests : ExactFate::Goes;
+  return {bound ? ExactFate::Rests : ExactFate::Goes, FlowEnd::Idle};
 }
 
 void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {
@@ -168,25 +171,27 @@ void Worker::foresee(const ExactEntry&, const ExactSide& side) noexcept {
 // next breaths, before it sleeps again.
 void Worker::sweep_tables(bool busy) noexcept {
   const uint64_t now_ms = now_ns_ / 1000000;
-  const uint64_t elapsed = std::min(now_ms - swept_ms_, sweep_round_ms);
+  const uint64_t elapsed = std::min(now_ms - swept_ms_, connections_round_ms);
   swept_ms_ = now_ms;
   const uint32_t entries = exact_.entry_count();
   const uint32_t places = shared_.config.connection_max / shared_.config.worker_count;
   // In thousandths of a place, so that small tables are looked through as well; a round at most.
-  const auto pay = [&](uint64_t& owed, uint64_t all) {
-    owed = std::min(owed + elapsed * all * 1000 / sweep_round_ms, all * 1000);
+  const auto pay = [&](uint64_t& owed, uint64_t all, uint64_t round_ms) {
+    owed = std::min(owed + elapsed * all * 1000 / round_ms, all * 1000);
     const uint64_t part = std::min(owed / 1000, busy ? sweep_busy_max : sweep_idle_max);
     owed -= part * 1000;
     return static_cast<uint32_t>(part);
   };
-  if (const uint32_t part = pay(exact_owed_, exact_.size() == 0 ? 0 : entries); part != 0)
+  if (const uint32_t part = pay(exact_owed_, exact_.size() == 0 ? 0 : entries, sweep_round_ms_);
+      part != 0)
     sweep_exact(part);
-  if (const uint32_t part = pay(connections_owed_, places); part != 0)
+  if (const uint32_t part = pay(connections_owed_, places, connections_round_ms); part != 0)
     counter(WorkerCounter::ConnectionsExpired) += connections_.sweep(number_, part, now_ms);
 }
 
 // Whether the sweep is behind: then there is no time to sleep.
 bool Worker::sweep_behind() const noexcept {
+  if (ends_.looking() && !ends_wait_) return true;
   return exact_owed_ >= sweep_idle_max * 1000 || connections_owed_ >= sweep_idle_max * 1000;
 }
 

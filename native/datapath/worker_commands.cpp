@@ -11,6 +11,12 @@ namespace vtep {
 
 namespace {
 
+bool drops_all(const ActionProgram& program) noexcept {
+  if (program.count == 0) return true;
+  const Op op = action_op(program.words[0]);
+  return op == Op::Drop || op == Op::Reject || op == Op::Unreachable;
+}
+
 bool commits(const ActionProgram& program) noexcept {
   for (uint32_t at = 0; at < program.count; at += action_length(program.words[at]))
     if (action_op(program.words[at]) == Op::CtCommit) return true;
@@ -52,7 +58,7 @@ uint32_t Worker::take_commands() noexcept {
         mark_connection(command.record);
         break;
       case CommandKind::ReportEnds:
-        reports_ends_ = command.record.slot != 0;
+        report_ends(command.record);
         break;
       default:
         break;  // Barrier; kinds of a newer slow path
@@ -105,6 +111,7 @@ DropReason Worker::install(uint32_t slot, uint32_t generation) noexcept {
   flow.installed = 1;
   flow.stamp = 0;
   flow.stateful = copy.mask.ct_state != 0 || commits(flow.program) ? 1 : 0;
+  flow.denies = drops_all(flow.program) ? 1 : 0;
   return DropReason::None;
 }
 

@@ -58,6 +58,7 @@ void Worker::end_breath(bool worked) noexcept {
     return true;
   });
   sweep_tables(worked);
+  if (reports_ends_) follow_ends();
   if (now_ns_ - second_ns_ >= second_ns) [[unlikely]]
     every_second();
 }

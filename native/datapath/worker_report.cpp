@@ -50,7 +50,7 @@ void Worker::list_entries(const Command& command) noexcept {
   for (; place < end && events_.room() >= room_min; place++) {
     const ExactEntry* entry = exact_.entry_at(place);
     if (entry == nullptr || !matches(exact_.key_of(*entry), wanted, mask)) continue;
-    if (!report(EventKind::Entry, *entry, exact_.side_of(*entry), token)) break;
+    if (!report(EventKind::Entry, *entry, exact_.side_of(*entry), token, FlowEnd::None)) break;
   }
   EventRecord* listed = events_.add(EventKind::Listed, 0, 0u);
   if (listed == nullptr) {
@@ -68,38 +68,34 @@ void Worker::mark_connection(const CommandRecord& command) noexcept {
                     command.mark_ms == 0 ? 0 : std::max(end, 1u));
 }
 
-// An event about an exact entry; false: the ring is full.
-bool Worker::report(EventKind kind, const ExactEntry& entry, const ExactSide& side,
-                    uint32_t token) noexcept {
+// An event about an exact entry; false: the ring is full. `why`: None for a list.
+bool Worker::report(EventKind kind, const ExactEntry& entry, const ExactSide& side, uint32_t token,
+                    FlowEnd why) noexcept {
   EventRecord* event = events_.add(kind, 0, uint32_t{sizeof(EntryReport)});
-  if (event == nullptr) {
-    counter(WorkerCounter::EventsLost)++;
-    return false;
-  }
+  if (event == nullptr) return false;
+  const bool all = why == FlowEnd::None;
+  const ExactTold told = all ? ExactTold{} : exact_.told_of(entry);
   event->token = token;
   EntryReport facts{};
   facts.key = exact_.key_of(entry);
-  facts.packets = side.packets + entry.packets;
-  facts.bytes = side.bytes + entry.bytes;
-  facts.flow = kind == EventKind::Entry ? entry.slot() : side.flow;
+  facts.packets = side.packets + entry.packets - told.packets;
+  facts.bytes = side.bytes + entry.bytes - told.bytes;
+  facts.flow = all ? entry.slot() : side.flow;
+  facts.why = static_cast<uint32_t>(why);
   facts.generation = entry.generation();
   facts.decision = side.decision;
   const uint32_t where = exact_place(number_, exact_.number_of(entry));
   const ConnectionTable::Facts connection =
       connections_.facts(side.connection, side.connection_generation, where);
-  facts.key.ct_state = connection.ct_state;
+  facts.key.ct_state = connection.ct_state != 0 || all ? connection.ct_state : told.ct_state;
   facts.connection = connection.state == ConnectionState::None ? 0 : side.connection;
   facts.connection_generation = side.connection_generation;
   facts.connection_state = static_cast<uint32_t>(connection.state);
   const auto now_ms = static_cast<uint32_t>(now_ns_ / 1000000);
-  facts.age_ms = now_ms - side.created_ms;
+  facts.age_ms = now_ms - (all ? side.created_ms : told.since_ms);
   facts.idle_ms = entry.packets != 0 ? 0 : now_ms - side.used_ms;
   memcpy(behind(event), &facts, sizeof facts);
   return true;
-}
-
-void Worker::ended(const ExactEntry& entry, const ExactSide& side) noexcept {
-  if (reports_ends_) report(EventKind::EntryEnd, entry, side, 0);
 }
 
 void Worker::show_drop(const Packet& packet, DropReason reason) noexcept {

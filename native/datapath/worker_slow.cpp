@@ -117,6 +117,7 @@ void Worker::answer(const Outstanding& outstanding, const UpcallRecord& verdict,
     case VerdictKind::Flow:
       if (outstanding.copy != 0) return frames_.free(packet);
       coarse_drops_.answered(key, denies(flows_[flow].program), now_ns_);
+      if (reports_ends_) note_answered(packet, key, info, flow);
       return run_flow(flow, packet, key, info);
     case VerdictKind::Once:
       coarse_drops_.answered(key, false, now_ns_);
@@ -152,8 +153,12 @@ void Worker::run_once_actions(const UpcallRecord& verdict, Packet& packet, const
 void Worker::try_again(const Outstanding& outstanding, Packet& packet, FlowKey& key,
                        PacketInfo& info) noexcept {
   key.ct_state = 0;  // as parse leaves it; classify() asks again
-  const uint32_t flow = classify(packet, key, info);
-  if (flow != 0) return run_flow(flow, packet, key, info);
+  Tracked tracked;
+  const uint32_t flow = classify(packet, key, info, tracked);
+  if (flow != 0) {
+    if (reports_ends_) note_alone(packet, key, flow, tracked);
+    return run_flow(flow, packet, key, info);
+  }
   if (outstanding.tries == tries_max) return drop(context_, packet, DropReason::NoVerdict);
   counter(WorkerCounter::Misses)++;
   ask_one(packet, key, info, static_cast<uint8_t>(outstanding.tries + 1));

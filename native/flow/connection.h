@@ -46,6 +46,11 @@ enum class ConnectionState : uint8_t {
   Count
 };
 
+// Both sides have closed it, or one has reset it.
+constexpr bool is_over(ConnectionState state) noexcept {
+  return state >= ConnectionState::LastAck && state <= ConnectionState::Close;
+}
+
 // Zone and both ends, the lesser end first, so that both directions have the same tuple. Words, to
 // be hashed and compared without having been bytes before.
 struct ConnectionTuple {

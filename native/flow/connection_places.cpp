@@ -27,7 +27,7 @@ void add(std::atomic<T>& counter, T more) noexcept {
   counter.store(counter.load(relaxed) + more, relaxed);
 }
 
-bool is_over(const Connection& connection, uint64_t now_ms) noexcept {
+bool is_due(const Connection& connection, uint64_t now_ms) noexcept {
   return connection.state != State::None && has_expired(connection, now_ms);
 }
 
@@ -234,9 +234,9 @@ uint32_t ConnectionTable::sweep_part(Shard& shard, uint32_t& budget, uint64_t no
     const uint32_t number = shard.first + shard.sweep_next;
     if (shard.sweep_next + 16 < end) __builtin_prefetch(&place(number + 16));
     // Places come one after the other, their buckets anyhow.
-    if (shard.sweep_next + 8 < end && is_over(place(number + 8), now_ms))
+    if (shard.sweep_next + 8 < end && is_due(place(number + 8), now_ms))
       shard.index.prefetch(connection_hash(place(number + 8).tuple, secret_));
-    if (is_over(place(number), now_ms)) {
+    if (is_due(place(number), now_ms)) {
       expire(shard, number);
       ++removed;
     } else if (mark_ended(place(number), now_ms)) {

@@ -139,7 +139,9 @@ Tracked ConnectionTable::judge_tcp(Shard& shard, const ConnectionPacket& packet,
     return alone(ct_new);
   }
   connection.used_ms.store(static_cast<uint32_t>(now_ms), relaxed);
+  const State before = connection.state;
   if (next != tcp_states::ignore) connection.state = static_cast<State>(next);
+  if (is_over(connection.state) && !is_over(before) && sink_ != nullptr) sink_->over(connection);
   if (connection.state == State::Established && found.reply) connection.assured = 1;
   const bool plain = segment == tcp_states::Segment::Ack;
   const bool steady = connection.state == State::Established && plain;
@@ -155,6 +157,20 @@ Committed ConnectionTable::commit(const ConnectionPacket& packet, uint64_t now_m
   const uint32_t number = find(shard, question, now_ms);
   if (number == 0) return make(shard, packet, question, now_ms);
   return {number, place(number).generation.load(relaxed), false, false};
+}
+
+Tracked ConnectionTable::find_for(const ConnectionPacket& packet, uint64_t now_ms) noexcept {
+  ConnectionQuestion question;
+  ask(packet, secret_, question);
+  Tracked tracked;
+  if (question.kind != Kind::Flow && question.kind != Kind::IcmpRequest) return tracked;
+  Shard& shard = shard_of(question.hash);
+  const Hold hold(*this, shard);
+  tracked.connection = find(shard, question, now_ms);
+  if (tracked.connection == 0) return tracked;
+  tracked.generation = place(tracked.connection).generation.load(relaxed);
+  tracked.reply = question.sender != place(tracked.connection).originator;
+  return tracked;
 }
 
 bool ConnectionTable::bind(const Tracked& tracked, uint32_t exact_place) noexcept {

@@ -62,6 +62,9 @@ class ConnectionSink {
  public:
   virtual ~ConnectionSink() = default;
   virtual void forget_entries(const Connection& connection) noexcept = 0;
+  // TCP has ended the connection: both sides have closed it, or one has reset it. A few packets may
+  // follow. Under the lock likewise.
+  virtual void over(const Connection&) noexcept {}
 };
 
 struct ConnectionConfig {
@@ -88,6 +91,9 @@ class ConnectionTable {
   // Makes the packet's connection, its sender being the originator; the present one if there is one
   // already.
   Committed commit(const ConnectionPacket& packet, uint64_t now_ms) noexcept;
+  // The connection that a packet is of, as track() would tell it; changes nothing. None: there is
+  // none, or the packet only speaks of it.
+  Tracked find_for(const ConnectionPacket& packet, uint64_t now_ms) noexcept;
   // A packet of the connection was seen elsewhere at `used_ms` (low 32 bits). False: the connection
   // is gone.
   bool refresh(uint32_t number, uint32_t generation, uint32_t used_ms) noexcept;

@@ -17,9 +17,8 @@ constexpr uint32_t cache_magic = 0x43584556;  // "VEXC"
 constexpr size_t header_bytes = 256;
 // Age of a new entry, in rounds of the sweep: whatever was used in the last two is kept before it.
 constexpr uint32_t new_age = 3;
-// Older than all that could not be told apart in a byte from what is new, and when an entry is.
+// Older than all that could not be told apart in a byte from what is new.
 constexpr uint32_t oldest_age = 200;
-constexpr uint32_t oldest_ms = 1'600'000;
 constexpr uint32_t distance = 16;  // packets between two stages of the lookup
 
 void prefetch_write(const void* line) noexcept { __builtin_prefetch(line, 1); }
@@ -33,7 +32,8 @@ size_t ExactCache::entries_offset(uint32_t entry_count) noexcept {
 
 size_t ExactCache::bytes_needed(uint32_t entry_count) noexcept {
   return entries_offset(entry_count) +
-         size_t{entry_count} * (sizeof(ExactEntry) + sizeof(ExactSide) + sizeof(ExactLong));
+         size_t{entry_count} *
+             (sizeof(ExactEntry) + sizeof(ExactSide) + sizeof(ExactLong) + sizeof(ExactTold));
 }
 
 ExactCache::ExactCache(std::span<std::byte> memory, uint32_t entry_count, const HashSecret& secret,
@@ -46,6 +46,7 @@ ExactCache::ExactCache(std::span<std::byte> memory, uint32_t entry_count, const 
   entries_ = reinterpret_cast<ExactEntry*>(memory.data() + entries_offset(entry_count));
   sides_ = reinterpret_cast<ExactSide*>(entries_ + entry_count);
   longs_ = reinterpret_cast<ExactLong*>(sides_ + entry_count);
+  told_ = reinterpret_cast<ExactTold*>(longs_ + entry_count);
   DP_ASSERT(header_->magic == 0);
   header_->magic = cache_magic;
   header_->entry_count = entry_count;
@@ -135,22 +136,77 @@ void ExactCache::retarget(ExactEntry& entry, const ExactTarget& target) noexcept
   side.connection_generation = target.connection_generation;
   side.flow = target.flow;
   side.decision = target.decision;
+  if (tells_) told(entry).ct_state = target.ct_state;
+}
+
+void ExactCache::begin(ExactEntry& entry, uint64_t now_ms) noexcept {
+  ExactSide& side = sides_[&entry - entries_];
+  side.used_ms = side.created_ms = static_cast<uint32_t>(now_ms);
+  side.packets = side.bytes = 0;
+  if (tells_) told_[&entry - entries_] = {0, 0, side.created_ms, 0, epoch_, {}};
+}
+
+ExactTold& ExactCache::told(const ExactEntry& entry) noexcept {
+  ExactTold& told = told_[&entry - entries_];
+  if (told.epoch != epoch_) told = {0, 0, side_of(entry).created_ms, 0, epoch_, {}};
+  return told;
+}
+
+// What an entry has counted is told of as what it was, before it becomes another's: of another
+// connection, or of a flow that another rule decided. One that rests has been told of.
+void ExactCache::follow(ExactEntry& entry, const ExactTarget& target, uint64_t now_ms) noexcept {
+  ExactSide& side = sides_[&entry - entries_];
+  if (entry.packets != 0) flush(entry);
+  const bool same = side.connection == target.connection &&
+                    side.connection_generation == target.connection_generation;
+  // The first packet of a connection has none yet, and an entry that it made neither.
+  const bool other = side.connection != 0 && !same;
+  if (other) tell(entry, FlowEnd::End, true, now_ms);
+  if (other || (entry.flags() & exact_rests) != 0) return begin(entry, now_ms);
+  const bool decided_anew = side.flow != 0 && target.flow != 0 && side.decision != target.decision;
+  if (decided_anew) tell(entry, FlowEnd::Forced, true, now_ms);
 }
 
 ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
                                uint64_t now_ms) noexcept {
   FlowKey key = asked;
   key.ct_state = 0;  // an answer of later stages, not a question
-  if (ExactEntry* entry = find(key, hash)) {
-    if (entry->packets != 0) flush(*entry);
-    if ((entry->flags() & exact_rests) != 0) {
-      ExactSide& side = sides_[entry - entries_];
-      side.used_ms = side.created_ms = static_cast<uint32_t>(now_ms);
-      side.packets = side.bytes = 0;
-    }
+  ExactEntry* entry = find(key, hash);
+  if (entry == nullptr) return make(key, hash, target, now_ms);
+  follow(*entry, target, now_ms);
+  retarget(*entry, target);
+  return *entry;
+}
+
+ExactEntry& ExactCache::note(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
+                             uint64_t now_ms) noexcept {
+  FlowKey key = asked;
+  key.ct_state = 0;
+  ExactEntry* entry = find(key, hash);
+  if (entry == nullptr) return make(key, hash, target, now_ms);
+  ExactSide& side = sides_[entry - entries_];
+  const bool rests = (entry->flags() & exact_rests) != 0;
+  const bool same = side.connection == target.connection &&
+                    side.connection_generation == target.connection_generation;
+  // An answer to a question is of whatever connection the entry is; who asked had no number.
+  const bool unnamed = target.connection == 0 && (target.ct_state & ct_est) != 0;
+  if (rests || (!same && !unnamed)) {
+    follow(*entry, target, now_ms);
     retarget(*entry, target);
-    return *entry;
   }
+  side.used_ms = static_cast<uint32_t>(now_ms);
+  return *entry;
+}
+
+ExactEntry* ExactCache::entry_of(const FlowKey& asked) noexcept {
+  FlowKey key = asked;
+  key.ct_state = 0;
+  return find(key, hash_exact_key(key, header_->secret));
+}
+
+// Of a key without ct_state that has no entry.
+ExactEntry& ExactCache::make(const FlowKey& key, uint64_t hash, const ExactTarget& target,
+                             uint64_t now_ms) noexcept {
   uint32_t number = take_entry();
   if (number == 0) {
     evict(hash);
@@ -162,9 +218,7 @@ ExactEntry& ExactCache::insert(const FlowKey& asked, uint64_t hash, const ExactT
   entry.packets = 0;
   entry.bytes = 0;
   if (has_long_key(key)) longs_[number - 1] = {key.ipv6_src, key.ipv6_dst};
-  ExactSide& side = sides_[number - 1];
-  side.used_ms = side.created_ms = static_cast<uint32_t>(now_ms);
-  side.packets = side.bytes = 0;
+  begin(entry, now_ms);
   retarget(entry, target);
   return entry;
 }
@@ -215,7 +269,7 @@ void ExactCache::evict(uint64_t hash) noexcept {
   }
   if (victim == nullptr) return evict_any();
   ++header_->evictions;
-  remove(*victim);
+  remove(*victim, FlowEnd::Evicted);
 }
 
 // All entries are in use here, so the hand stands on a live one.
@@ -227,7 +281,7 @@ void ExactCache::evict_any() noexcept {
     ExactEntry& entry = entries_[index];
     if (!entry.live()) continue;
     ++header.evictions;
-    return remove(entry);
+    return remove(entry, FlowEnd::Evicted);
   }
 }
 
@@ -246,10 +300,10 @@ uint64_t ExactCache::hash_of(const ExactEntry& entry) const noexcept {
   return hash_exact_key(key, header_->secret);
 }
 
-void ExactCache::remove(ExactEntry& entry) noexcept {
+void ExactCache::remove(ExactEntry& entry, FlowEnd why) noexcept {
   DP_DASSERT(entry.live());
   if (entry.packets != 0) flush(entry);
-  tell_end(entry);
+  tell(entry, why, true, 0);
   const uint32_t number = number_of(entry);
   index_.erase(index_.slot_of(index_.place_of(hash_of(entry)), number));
   entry.generation_flags = 0;
@@ -262,16 +316,25 @@ void ExactCache::clear() noexcept {
   for (uint32_t index = 0; index < header_->fresh; ++index) {
     ExactEntry& entry = entries_[index];
     if (entry.live() && entry.packets != 0) flush(entry);
-    if (entry.live()) tell_end(entry);
+    if (entry.live()) tell(entry, FlowEnd::Forced, true, 0);
     entry.generation_flags = 0;
   }
   index_.clear();
   header_->fresh = header_->free_head = header_->live_count = header_->sweep_next = 0;
 }
 
-// Of an entry that rests, it was told of before.
-void ExactCache::tell_end(const ExactEntry& entry) noexcept {
-  if ((entry.flags() & exact_rests) == 0) sink_.ended(entry, side_of(entry));
+// What was not told of yet, if there is any. False: it is not told of now.
+bool ExactCache::tell(const ExactEntry& entry, FlowEnd why, bool last_chance,
+                      uint64_t now_ms) noexcept {
+  if (!tells_) return true;
+  const ExactSide& side = side_of(entry);
+  ExactTold& known = told(entry);
+  if (side.packets == known.packets) return true;
+  if (!sink_.tell(entry, side, known, {why, last_chance}) && !last_chance) return false;
+  known.packets = side.packets;
+  known.bytes = side.bytes;
+  known.since_ms = static_cast<uint32_t>(now_ms);
+  return true;
 }
 
 // Notes how old it is, in rounds of the sweep.
@@ -280,7 +343,7 @@ void ExactCache::date(const ExactEntry& entry, uint32_t age) noexcept {
       static_cast<uint8_t>(header_->tick - age);
 }
 
-// Flushes and dates what was used; whether it may stay.
+// Flushes and dates what was used; whether it may stay. What cannot be told of now does.
 bool ExactCache::sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept {
   ExactSide& side = sides_[&entry - entries_];
   if (entry.packets != 0) {
@@ -288,18 +351,26 @@ bool ExactCache::sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept {
     date(entry, 0);
     flush(entry);
   }
-  const ExactFate fate = sink_.keep(entry, side);
-  if (fate == ExactFate::Rests) rest(entry, now_ms);
-  return fate != ExactFate::Goes;
+  const ExactVerdict verdict = sink_.keep(entry, side);
+  if (verdict.tell != FlowEnd::None && !tell(entry, verdict.tell, false, now_ms)) return true;
+  if (verdict.fate == ExactFate::Rests) rest(entry, now_ms);
+  return verdict.fate != ExactFate::Goes;
 }
 
 // Ages are bytes: who rests for long is held at the oldest that there is.
 void ExactCache::rest(ExactEntry& entry, uint64_t now_ms) noexcept {
-  tell_end(entry);
   entry.flow.store(0, std::memory_order_relaxed);
   entry.generation_flags |= uint32_t{exact_rests} << 24;
   const uint32_t idle_ms = static_cast<uint32_t>(now_ms) - sides_[&entry - entries_].used_ms;
-  if (idle_ms >= oldest_ms) date(entry, oldest_age);
+  if (idle_ms >= oldest_age * round_ms_) date(entry, oldest_age);
+}
+
+bool ExactCache::end(uint32_t number) noexcept {
+  ExactEntry& entry = entries_[number - 1];
+  if (entry.packets != 0) flush(entry);
+  if (!tell(entry, FlowEnd::End, false, side_of(entry).used_ms)) return false;
+  rest(entry, side_of(entry).used_ms);
+  return true;
 }
 
 // The second of two stages: the entry is here, its bucket and its connection are fetched.
@@ -323,6 +394,7 @@ uint32_t ExactCache::sweep(uint32_t budget, uint64_t now_ms) noexcept {
     if (index + 16 < header.fresh) {
       prefetch_read(&entries_[index + 16]);
       prefetch_read(&sides_[index + 16]);
+      if (tells_) prefetch_read(&told_[index + 16]);
     }
     if (index + 8 < header.fresh) foresee(index + 8);
     ExactEntry& entry = entries_[index];

@@ -17,6 +17,7 @@
 // behind     64 * entry_count         entries, number 1 first; 0 means none
 // behind     40 * entry_count         their sides: what a hit does not touch
 // behind     32 * entry_count         their IPv6 addresses: untouched, so not there, for IPv4
+// behind     24 * entry_count         what was told of them: likewise, unless somebody is told
 //
 // When both buckets of a key are full, one of the 16 goes: the least recently used, by ages that
 // the sweep keeps. A new entry is "old" until the sweep has seen it used, so a scan evicts its own
@@ -33,8 +34,17 @@
 #include "flow/flow_key.h"
 #include "flow/hash.h"
 #include "flow/tag_index.h"
+#include "packet/headers.h"
 
 namespace vtep {
+
+// ARP and ND keys are longer than exact entries; one packet of them is rarely followed by its like.
+inline bool fits_exact(const FlowKey& key) noexcept {
+  if (key.eth_type == be16(eth_type_arp)) return false;
+  if (key.ip_proto != ip_proto_icmpv6) return true;
+  const uint16_t type = key.tp_src.host();
+  return type < nd_router_solicit || type > nd_redirect;
+}
 
 // Flags of an entry, in the top byte of generation_flags.
 constexpr uint8_t exact_watch_tcp = 1;  // SYN, FIN and RST must go by the connection table
@@ -77,6 +87,17 @@ struct ExactSide {
 };
 static_assert(sizeof(ExactSide) == 40);
 
+// What the sink has been told of an entry, while it is told.
+struct ExactTold {
+  uint64_t packets;
+  uint64_t bytes;
+  uint32_t since_ms;  // when what it was not told of began, low 32 bits
+  uint8_t ct_state;   // of the packet that the entry was made of
+  uint8_t epoch;      // the cache's, or all this is of a time when others were told
+  uint8_t pad[2];
+};
+static_assert(sizeof(ExactTold) == 24);
+
 // What an entry is made of.
 struct ExactTarget {
   uint32_t flow;
@@ -85,11 +106,27 @@ struct ExactTarget {
   uint32_t connection = 0;
   uint32_t connection_generation = 0;
   uint32_t decision = 0;  // of the flow
+  uint8_t ct_state = 0;
 };
 
 // What becomes of an entry that the sweep looks at. Rests: it is told of as if it had ended, but
 // stays to be seen, of no flow; its next packet begins it anew.
 enum class ExactFate : uint8_t { Goes, Stays, Rests };
+
+// Why an entry is told of: flowEndReason of IPFIX (RFC 5102, 5.11.3; IANA element 136).
+enum class FlowEnd : uint8_t {
+  None = 0,     // not to be told of now
+  Idle = 1,     // no packet for long
+  Active = 2,   // it goes on, and was not told of for long
+  End = 3,      // TCP said so
+  Forced = 4,   // rules changed, or somebody ended it
+  Evicted = 5,  // there was no room for it: "lack of resources"
+};
+
+struct ExactVerdict {
+  ExactFate fate;
+  FlowEnd tell = FlowEnd::None;
+};
 
 class ExactSink {
  public:
@@ -98,9 +135,17 @@ class ExactSink {
   // is up to date), before the counters are zeroed: called by evictions, removals and the sweep.
   virtual void flush(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
   // The sweep asks what becomes of an entry.
-  virtual ExactFate keep(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
-  // An entry goes, for whatever reason, or begins to rest; its counters are flushed.
-  virtual void ended(const ExactEntry&, const ExactSide&) noexcept {}
+  virtual ExactVerdict keep(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
+  // What an entry has counted since it was told of last: side.packets - told.packets, which is not
+  // 0. Its counters are flushed. False: not now. Then it is kept and told of later, unless this was
+  // the last chance. Nothing is told before tell_ends().
+  struct Telling {
+    FlowEnd why;
+    bool last_chance;
+  };
+  virtual bool tell(const ExactEntry&, const ExactSide&, const ExactTold&, Telling) noexcept {
+    return true;
+  }
   // The sweep will soon call the two for this entry: a chance to prefetch.
   virtual void foresee(const ExactEntry& entry, const ExactSide& side) noexcept = 0;
 };
@@ -131,18 +176,43 @@ class ExactCache {
   // if it must.
   ExactEntry& insert(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
                      uint64_t now_ms) noexcept;
+  // The entry of a key whose packets are not to hit it, or of one that they hit: somewhere to count
+  // a packet that went by the later stages. Made of no flow if there is none, like insert(); one of
+  // the same connection stays as it is.
+  ExactEntry& note(const FlowKey& asked, uint64_t hash, const ExactTarget& target,
+                   uint64_t now_ms) noexcept;
+  // The entry of the key, or null; for once per connection.
+  ExactEntry* entry_of(const FlowKey& asked) noexcept;
+  // The connection of an entry that was made before it had one.
+  void tie(ExactEntry& entry, uint32_t connection, uint32_t generation) noexcept {
+    side(entry).connection = connection;
+    side(entry).connection_generation = generation;
+  }
+  // The entry has come to its end, but may be seen on: tells of it and lets it rest. False: not
+  // now.
+  bool end(uint32_t number) noexcept;
   // Takes the flow from an entry, so that its next packet is classified anew. Any worker; a number
   // that has been used again meanwhile costs that entry one look-up.
   void kill(uint32_t number) noexcept {
     entries_[number - 1].flow.store(0, std::memory_order_relaxed);
   }
-  // Flushes and forgets.
-  void remove(ExactEntry& entry) noexcept;
+  // Flushes, tells and forgets.
+  void remove(ExactEntry& entry) noexcept { remove(entry, FlowEnd::Forced); }
   void clear() noexcept;
 
   // Looks at the next `budget` entry places: flushes what was used, removes what the sink does not
-  // keep. Each full round is a tick of the ages. Returns how many were removed.
+  // keep, tells what it wants told. Each full round is a tick of the ages. Returns how many were
+  // removed.
   uint32_t sweep(uint32_t budget, uint64_t now_ms) noexcept;
+  // Whether the sink is told of entries, and how long a round of the sweep takes, so that ages are
+  // not taken for more than they are.
+  void tell_ends(bool on, uint32_t round_ms) noexcept {
+    epoch_ = static_cast<uint8_t>(epoch_ + (on && !tells_ ? 1 : 0));
+    tells_ = on;
+    round_ms_ = round_ms;
+  }
+  // What was told of an entry; good while the sink is told.
+  const ExactTold& told_of(const ExactEntry& entry) noexcept { return told(entry); }
 
   // Number of an entry, for kill().
   uint32_t number_of(const ExactEntry& entry) const noexcept {
@@ -193,12 +263,19 @@ class ExactCache {
   void place(uint64_t hash, uint32_t number) noexcept;
   void evict(uint64_t hash) noexcept;
   void evict_any() noexcept;
+  ExactSide& side(const ExactEntry& entry) noexcept { return sides_[&entry - entries_]; }
+  ExactEntry& make(const FlowKey& key, uint64_t hash, const ExactTarget& target,
+                   uint64_t now_ms) noexcept;
   void retarget(ExactEntry& entry, const ExactTarget& target) noexcept;
+  void follow(ExactEntry& entry, const ExactTarget& target, uint64_t now_ms) noexcept;
+  void begin(ExactEntry& entry, uint64_t now_ms) noexcept;
+  ExactTold& told(const ExactEntry& entry) noexcept;
   void flush(ExactEntry& entry) noexcept;
   bool sweep_one(ExactEntry& entry, uint64_t now_ms) noexcept;
   void rest(ExactEntry& entry, uint64_t now_ms) noexcept;
   void date(const ExactEntry& entry, uint32_t age) noexcept;
-  void tell_end(const ExactEntry& entry) noexcept;
+  bool tell(const ExactEntry& entry, FlowEnd why, bool last_chance, uint64_t now_ms) noexcept;
+  void remove(ExactEntry& entry, FlowEnd why) noexcept;
   void foresee(uint32_t index) noexcept;
 
   Header* header_;
@@ -206,7 +283,11 @@ class ExactCache {
   ExactEntry* entries_;  // entries_[number - 1]
   ExactSide* sides_;     // likewise
   ExactLong* longs_;     // likewise
+  ExactTold* told_;      // likewise
   uint32_t entry_count_;
+  uint32_t round_ms_ = 8000;
+  bool tells_ = false;
+  uint8_t epoch_ = 0;  // grows when telling begins
   ExactSink& sink_;
 };
 

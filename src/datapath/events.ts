@@ -49,6 +49,7 @@ export interface EntryReport {
   readonly worker: number;
   /** With ct_state as packets of it would have it now. */
   readonly key: Uint32Array;
+  /** Since it was made; of an `ended` event: since it was told of last. */
   readonly packets: number;
   readonly bytes: number;
   /** Slot of its flow, and the low 24 bits of the flow's generation. */
@@ -61,16 +62,23 @@ export interface EntryReport {
   readonly connectionGeneration: number;
   /** ConnectionState of native/flow/connection.h; 0: none. */
   readonly state: number;
+  /** Since it was made; of an `ended` event: since that which is told of began. */
   readonly ageMs: number;
   readonly idleMs: number;
 }
 
-/** An exact entry that was asked for, or (ended) one that has gone. */
+/** Why a flow is told of, by its number: flowEndReason of IPFIX (RFC 5102, 5.11.3). */
+export const flowEnds = ['', 'idle', 'active', 'end', 'forced', 'evicted'] as const;
+export type FlowEnd = Exclude<(typeof flowEnds)[number], ''>;
+
+/** An exact entry that was asked for, or (ended) what one has carried since it was told of last. */
 export interface EntryEvent {
   readonly kind: 'entry' | 'ended';
   readonly timeNs: bigint;
   readonly token: number;
   readonly report: EntryReport;
+  /** Of an `ended` event; `forced` otherwise. */
+  readonly why: FlowEnd;
 }
 
 /** A list is done; it goes on at place `next`, 0: that was all. */
@@ -129,6 +137,7 @@ function eventOf(record: Record): DatapathEvent | undefined {
         timeNs: timeOf(record),
         token: word(record, eventRecord.token),
         report: reportOf(record),
+        why: flowEnds[word(record, eventRecord.size + entryReport.why)] || 'forced',
       };
     case eventKind.Listed:
       return {

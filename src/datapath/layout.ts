@@ -10,7 +10,7 @@ import { SwitchError } from '../lib/errors.ts';
 /** Limits and marks of base/limits.h and layout.h. */
 export const limits = Object.freeze({
   layoutMagic: 0x50455456,
-  layoutVersion: 3,
+  layoutVersion: 4,
   workerMax: 16,
   portMax: 1024,
   tunnelMax: 4096,
@@ -115,6 +115,8 @@ export const commandRecord = Object.freeze({
   token: 28,
   mark: 32,
   markMs: 36,
+  idleMs: 40,
+  activeMs: 44,
 });
 
 export const eventRecord = Object.freeze({
@@ -134,7 +136,7 @@ export const eventRecord = Object.freeze({
 });
 
 export const entryReport = Object.freeze({
-  size: 160,
+  size: 168,
   key: 0,
   packets: 112,
   bytes: 120,
@@ -146,6 +148,7 @@ export const entryReport = Object.freeze({
   connectionState: 148,
   ageMs: 152,
   idleMs: 156,
+  why: 160,
 });
 
 export const flowKey = Object.freeze({

@@ -106,6 +106,18 @@ export class CommandWriter {
     return true;
   }
 
+  /** Has exact entries told of; undefined: not any more. False: no room. */
+  reportEnds(times: { idleMs: number; activeMs: number } | undefined): boolean {
+    const base = this.#reserve(commandRecord.size);
+    if (base < 0) return false;
+    const { words } = this.#ring;
+    this.#head(base, commandRecord.size, commandKind.ReportEnds);
+    words[(base + commandRecord.slot) / 4] = times === undefined ? 0 : 1;
+    words[(base + commandRecord.idleMs) / 4] = times?.idleMs ?? 0;
+    words[(base + commandRecord.activeMs) / 4] = times?.activeMs ?? 0;
+    return true;
+  }
+
   /** Gives ct_state of a connection's packets more bits, for so long. False: no room. */
   markConnection({ connection, generation, bits, ms }: ConnectionMark): boolean {
     const base = this.#reserve(commandRecord.size);

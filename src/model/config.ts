@@ -169,7 +169,11 @@ const flowLogSchema = field.mapping('flowLog', {
   activeSeconds: field
     .wholeNumber('a number of seconds', 1, 86_400)
     .default(60)
-    .describe('Connections that go on are told of this often.'),
+    .describe('What goes on is told of this often, with what came since.'),
+  idleSeconds: field
+    .wholeNumber('a number of seconds', 1, 3600)
+    .default(15)
+    .describe('What has had no packet for so long is told of.'),
 });
 
 const logSchema = field.mapping('log', {

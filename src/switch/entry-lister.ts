@@ -5,7 +5,6 @@
 // One list at a time; the others wait for it.
 
 import type { DatapathEvent, EntryReport } from '../datapath/events.ts';
-import { commandKind } from '../datapath/layout.ts';
 import { regionMemory } from '../datapath/memory.ts';
 import type { NativeDatapath } from '../datapath/native.ts';
 import { CommandWriter, type ConnectionMark } from '../datapath/rings.ts';
@@ -74,10 +73,10 @@ export class EntryLister {
     return turn;
   }
 
-  /** Tells whether entries that end are to be reported. */
-  reportEnds(on: boolean): void {
+  /** Has entries reported when they end or are idle, and now and then while they go on; or not. */
+  reportEnds(times: { idleMs: number; activeMs: number } | undefined): void {
     for (const writer of this.#writers) {
-      writer.put(commandKind.ReportEnds, on ? 1 : 0, 0);
+      writer.reportEnds(times);
       writer.give();
     }
   }

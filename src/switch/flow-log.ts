@@ -22,7 +22,7 @@ import { IpfixEncoder } from './ipfix.ts';
 export type FlowLogConfig = NonNullable<Config['flowLog']>;
 
 /** Records are sent together, this often. */
-const flushMs = 1000;
+const flushMs = 250;
 /** Records that wait for that at most; beyond, they are flushed at once. */
 const pendingMax = 1000;
 const templatePeriodMs = 60_000;

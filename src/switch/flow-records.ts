@@ -1,11 +1,12 @@
 // switch/flow-records.ts — what the flow log says of one direction of a connection, or of a denial.
 //
-// Allowed traffic is told of by its exact entries: when they go, and now and then while they live.
+// Allowed traffic is told of by its exact entries: when they end, and now and then while they live,
+// each packet once.
 // Denied traffic has no entries; what a flow that drops has counted is told of when the flow goes,
 // with the ends of a packet that it dropped where one was shown, since the flow itself looks at few
 // bits. Rules are those that decided; where rules have changed since, the name of the decision.
 
-import type { EntryReport } from '../datapath/events.ts';
+import type { EntryEvent, FlowEnd } from '../datapath/events.ts';
 import { dropReasonName } from '../flow/drop-reasons.ts';
 import { ctState, ethType, field, flowKeyWords, getBytes, getNumber } from '../flow/key.ts';
 import { formatIp, formatMac } from '../lib/addresses.ts';
@@ -15,14 +16,12 @@ import type { DecisionText } from '../slowpath/decisions.ts';
 import { monotonicMs, type SlowPath } from '../slowpath/slow-path.ts';
 import type { Names } from './names.ts';
 
-/** ended: no packet for long, it was closed, or rules changed. active: it goes on. */
-export type FlowState = 'ended' | 'active';
-
 /** One line of the flow log. */
 export interface FlowRecord {
   /** Milliseconds of the Unix epoch: the first packet, and the last one that is known of. */
   readonly startMs: number;
   readonly endMs: number;
+  /** Since the record before: those of a connection add up to all that it carried. */
   readonly packets: number;
   readonly bytes: number;
   readonly verdict: 'allowed' | 'denied';
@@ -50,7 +49,11 @@ export interface FlowRecord {
   readonly destinationPort: number;
   /** It answers: the other direction began. */
   readonly reply: boolean;
-  readonly state: FlowState;
+  /**
+   * Why it is told of. idle: no packet for long. active: it goes on, and was not told of for long.
+   * end: TCP has ended it. forced: rules changed, or it was ended. evicted: there was no room.
+   */
+  readonly endReason: FlowEnd;
 }
 
 export interface RecordParts {
@@ -60,15 +63,11 @@ export interface RecordParts {
   readonly walk: Translation;
 }
 
-/** A record of an exact entry; `atMs` is when its report was made. */
-export function recordOfEntry(
-  parts: RecordParts,
-  report: EntryReport,
-  atMs: number,
-  state: FlowState,
-): FlowRecord {
+/** A record of what an exact entry has carried; undefined: denials, of which their flow tells. */
+export function recordOfEntry(parts: RecordParts, event: EntryEvent): FlowRecord | undefined {
   const { slowPath, walk } = parts;
-  const { key, packets, bytes, ageMs, idleMs, decision } = report;
+  const { key, packets, bytes, ageMs, idleMs, decision } = event.report;
+  const atMs = Number(event.timeNs / 1_000_000n);
   const decided = slowPath.drops.decisions.text(decision);
   translate(slowPath.pipeline, key, 0, walk);
   const same = walk.decision === decision;
@@ -78,18 +77,18 @@ export function recordOfEntry(
     firewall === undefined
       ? decided
       : { rule: firewall.id, origin: firewall.origin.object, path: firewall.origin.path };
-  const denied = same && walk.dropReason !== 0;
+  if (same && walk.dropReason !== 0) return undefined;
   return {
     startMs: atMs - ageMs,
     endMs: atMs - Math.min(idleMs, ageMs),
     packets,
     bytes,
-    verdict: denied ? 'denied' : 'allowed',
-    reason: denied ? dropReasonName(walk.dropReason) : '',
+    verdict: 'allowed',
+    reason: '',
     ...by,
     revision: parts.revision,
     ...endsOf(key, parts.names),
-    state,
+    endReason: event.why,
   };
 }
 
@@ -113,7 +112,7 @@ export function recordOfDenial(parts: RecordParts, slot: number): FlowRecord | u
     ...drops.decisions.text(flows.decision(slot)),
     revision: flows.revisionOf(slot),
     ...endsOf(sample?.key ?? masked, parts.names),
-    state: 'ended',
+    endReason: 'idle',
   };
 }
 

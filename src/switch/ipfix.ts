@@ -22,8 +22,8 @@ const textBytesMax = 254;
 const common = [
   [152, 8], // flowStartMilliseconds
   [153, 8], // flowEndMilliseconds
-  [86, 8], // packetTotalCount
-  [85, 8], // octetTotalCount
+  [2, 8], // packetDeltaCount: since the record before
+  [1, 8], // octetDeltaCount
   [10, 4], // ingressInterface
   [351, 8], // layer2SegmentId
   [7, 2], // sourceTransportPort
@@ -46,10 +46,10 @@ const addresses = {
   ],
 } as const;
 
-/** flowEndReason of RFC 5102: idle timeout, active timeout. */
-const endReasons = { ended: 1, active: 2 } as const;
+/** flowEndReason of RFC 5102, 5.11.3. */
+const endReasons = { idle: 1, active: 2, end: 3, forced: 4, evicted: 5 } as const;
 /** firewallEvent: flow deleted, denied, updated. */
-const events = { ended: 2, active: 5, denied: 3 } as const;
+const events = { deleted: 2, denied: 3, updated: 5 } as const;
 /** forwardingStatus of RFC 7270: forwarded; dropped by an ACL; dropped. */
 const forwarded = 64;
 const droppedByAcl = 129;
@@ -158,8 +158,9 @@ function rowOf(record: FlowRecord, family: 4 | 6): Buffer {
   at = fixed.writeUInt16BE(record.sourcePort, at);
   at = fixed.writeUInt16BE(record.destinationPort, at);
   at = fixed.writeUInt8(record.protocol, at);
-  at = fixed.writeUInt8(endReasons[record.state], at);
-  at = fixed.writeUInt8(denied ? events.denied : events[record.state], at);
+  at = fixed.writeUInt8(endReasons[record.endReason], at);
+  const event = record.endReason === 'active' ? events.updated : events.deleted;
+  at = fixed.writeUInt8(denied ? events.denied : event, at);
   fixed.writeUInt8(denied ? statusOf(record.reason) : forwarded, at);
   const ends = [record.source, record.destination].map((text) => addressOf(text, family));
   return Buffer.concat([...ends, fixed, textOf(record.port), textOf(record.rule)]);

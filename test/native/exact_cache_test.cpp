@@ -27,17 +27,25 @@ struct Sink final : ExactSink {
     bytes[entry.slot()] += entry.bytes;
     used_ms = side.used_ms;
   }
-  ExactFate keep(const ExactEntry& entry, const ExactSide&) noexcept override {
-    if (entry.slot() == resting || entry.slot() == 0) return ExactFate::Rests;
-    return entry.slot() != unwanted ? ExactFate::Stays : ExactFate::Goes;
+  ExactVerdict keep(const ExactEntry& entry, const ExactSide&) noexcept override {
+    if (entry.slot() == resting || entry.slot() == 0) return {ExactFate::Rests, FlowEnd::Idle};
+    if (entry.slot() == unwanted) return {ExactFate::Goes, FlowEnd::Forced};
+    return {ExactFate::Stays, due};
   }
   void foresee(const ExactEntry& entry, const ExactSide&) noexcept override {
     foreseen += entry.live();
   }
   std::map<uint32_t, uint64_t> packets, bytes;
-  void ended(const ExactEntry&, const ExactSide& side) noexcept override {
-    ends.push_back({side.flow, side.packets, side.bytes});
+  bool tell(const ExactEntry&, const ExactSide& side, const ExactTold& told,
+            Telling telling) noexcept override {
+    if (full && !telling.last_chance) return false;
+    ends.push_back({side.flow, side.packets - told.packets, side.bytes - told.bytes});
+    reasons.push_back(telling.why);
+    return true;
   }
+  std::vector<FlowEnd> reasons;  // of `ends`
+  bool full = false;             // nothing can be told of now
+  FlowEnd due = FlowEnd::None;   // what keep() wants told of all that stays
   std::vector<End> ends;
   uint64_t used_ms = 0;
   uint32_t unwanted = ~0u;
@@ -48,7 +56,9 @@ struct Sink final : ExactSink {
 struct Cache {
   explicit Cache(uint32_t entries, uint64_t seed = 1)
       : memory(ExactCache::bytes_needed(entries)),
-        table(memory.span(), entries, HashSecret::from_seed(seed), sink) {}
+        table(memory.span(), entries, HashSecret::from_seed(seed), sink) {
+    table.tell_ends(true, 8000);
+  }
   ExactEntry* find(const FlowKey& key) {
     ExactEntry* entry = nullptr;
     uint64_t hash = 0;
@@ -106,8 +116,77 @@ TEST(ExactCache, keeps_what_an_entry_carried_for_the_one_who_is_told_of_its_end)
   EXPECT_EQ(cache.table.entry_at(~0u), nullptr);
   cache.insert(key, 9, 4000);
   cache.table.clear();
-  EXPECT_EQ(cache.sink.ends.size(), 2u);
-  EXPECT_EQ(cache.sink.ends[1], (End{9, 0, 0}));
+  EXPECT_EQ(cache.sink.ends.size(), 1u);  // it had carried nothing
+}
+
+TEST(ExactCache, tells_of_each_packet_once_however_often_it_tells) {
+  Cache cache(64);
+  const FlowKey key = numbered_key(1);
+  ExactEntry& entry = cache.insert(key, 7, 1000);
+  cache.sink.due = FlowEnd::Active;
+  cache.table.count(entry, 2, 300);
+  cache.table.sweep(64, 2000);
+  cache.table.sweep(64, 3000);  // nothing came
+  cache.table.count(entry, 1, 100);
+  cache.sink.full = true;
+  cache.table.sweep(64, 4000);
+  cache.table.count(entry, 1, 50);
+  cache.sink.full = false;
+  cache.table.sweep(64, 5000);
+  EXPECT_EQ(cache.table.told_of(entry).since_ms, 5000u);
+  cache.table.count(entry, 4, 40);
+  cache.table.remove(entry);
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{7, 2, 300}, {7, 2, 150}, {7, 4, 40}}));
+  using enum FlowEnd;
+  EXPECT_EQ(cache.sink.reasons, (std::vector<FlowEnd>{Active, Active, Forced}));
+}
+
+TEST(ExactCache, what_cannot_be_told_of_now_does_not_go) {
+  Cache cache(64);
+  cache.table.count(cache.insert(numbered_key(1), 7, 1000), 2, 300);
+  cache.sink.unwanted = 7;
+  cache.sink.full = true;
+  cache.table.sweep(64, 2000);
+  EXPECT_EQ(cache.table.size(), 1u);
+  cache.sink.full = false;
+  EXPECT_EQ(cache.table.sweep(64, 3000), 1u);
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{7, 2, 300}}));
+}
+
+TEST(ExactCache, notes_the_packets_of_a_connection_until_it_ends_and_begins_the_next_anew) {
+  Cache cache(64);
+  const FlowKey key = numbered_key(1);
+  const uint64_t hash = hash_exact_key(key, cache.table.secret());
+  ExactTarget target{0, 0};
+  target.ct_state = ct_tracked | ct_new;
+  ExactEntry& entry = cache.table.note(key, hash, target, 1000);
+  cache.table.count(entry, 1, 60);
+  EXPECT_EQ(entry.slot(), 0u);  // no packet hits it
+  cache.table.tie(entry, 5, 1);
+  target = {8, 1, exact_watch_tcp, 5, 1, 3, ct_tracked | ct_est};
+  EXPECT_EQ(&cache.table.insert(key, hash, target, 1500), &entry);
+  cache.table.count(entry, 2, 200);
+  target.flow = 0;  // a FIN
+  EXPECT_EQ(&cache.table.note(key, hash, target, 2000), &entry);
+  cache.table.count(entry, 1, 54);
+  EXPECT_EQ(entry.slot(), 8u);
+  EXPECT_TRUE(cache.sink.ends.empty());
+  EXPECT_TRUE(cache.table.end(cache.table.number_of(entry)));
+  EXPECT_EQ(cache.sink.ends, (std::vector<End>{{8, 4, 314}}));
+  EXPECT_EQ(entry.slot(), 0u);
+  // A late one is told of with the next connection's first.
+  cache.table.count(cache.table.note(key, hash, target, 2500), 1, 54);
+  target = {0, 0, 0, 0, 0, 3, ct_tracked | ct_new};
+  cache.table.count(cache.table.note(key, hash, target, 3000), 1, 60);
+  ASSERT_EQ(cache.sink.ends.size(), 2u);
+  EXPECT_EQ(cache.sink.ends[1].packets, 1u);
+  EXPECT_EQ(cache.table.side_of(entry).created_ms, 3000u);
+  // And what another rule decides is told of apart.
+  cache.table.insert(key, hash, {8, 1, 0, 6, 1, 3, ct_est}, 3000);
+  cache.table.insert(key, hash, {9, 1, 0, 6, 1, 4, ct_est}, 3000);
+  ASSERT_EQ(cache.sink.ends.size(), 3u);
+  using enum FlowEnd;
+  EXPECT_EQ(cache.sink.reasons, (std::vector<FlowEnd>{End, End, Forced}));
 }
 
 TEST(ExactCache, every_bit_of_the_compared_bytes_tells_keys_apart) {
@@ -283,7 +362,7 @@ TEST(ExactCache, what_rests_is_told_of_once_and_begins_anew_with_its_next_packet
   cache.table.sweep(128, 5008000);
   EXPECT_EQ(cache.sink.ends, (std::vector<End>{{7, 2, 120}, {9, 1, 60}}));
   // What goes while it rests is not told of again.
-  cache.insert(key, 7, 6000000);
+  cache.table.count(cache.insert(key, 7, 6000000), 1, 60);
   cache.sink.resting = 7;
   cache.table.sweep(128, 7000000);
   ASSERT_EQ(cache.sink.ends.size(), 3u);

@@ -134,8 +134,8 @@ class Pages {
 
 struct NoSink final : ExactSink {
   void flush(const ExactEntry&, const ExactSide&) noexcept override {}
-  ExactFate keep(const ExactEntry&, const ExactSide&) noexcept override {
-    return ExactFate::Stays;
+  ExactVerdict keep(const ExactEntry&, const ExactSide&) noexcept override {
+    return {ExactFate::Stays};
   }
   void foresee(const ExactEntry&, const ExactSide&) noexcept override {}
 };

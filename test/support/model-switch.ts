@@ -111,7 +111,7 @@ export class ModelSwitch {
   readonly counters: DatapathCounters;
   readonly lister: EntryLister;
   readonly audit: Audit;
-  /** Entries that have gone, after lister.reportEnds(true). */
+  /** What entries have carried, after lister.reportEnds(). */
   readonly ended: EntryEvent[] = [];
   /** What the slow path would have logged. */
   readonly logged: string[] = [];

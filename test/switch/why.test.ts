@@ -249,15 +249,15 @@ describe('a change of policy', () => {
 describe('entries that end', () => {
   test('are told of with all that they carried', async () => {
     const one = model(tiers());
-    one.lister.reportEnds(true);
+    one.lister.reportEnds({ idleMs: 15_000, activeMs: 60_000 });
     establish(one, 1, 40_000);
     for (let packet = 0; packet < 10; packet += 1) one.fate('c1', tcp(1, 2, [40_000, 8080], 'A'));
     const entries = await one.answerTo(one.lister.list());
-    expect(entries.map(({ packets }) => packets).sort()).toEqual([1, 11]);
+    expect(entries.map(({ packets }) => packets).sort()).toEqual([13, 2]);
     expect(one.ended).toEqual([]);
     one.flushExact();
     await one.answerTo(one.lister.list());
-    expect(one.ended.map(({ report }) => report.packets).sort()).toEqual([1, 11]);
+    expect(one.ended.map(({ report }) => report.packets).sort()).toEqual([13, 2]);
     expect(one.ended.map(({ report }) => report.decision)).not.toContain(0);
   });
 });

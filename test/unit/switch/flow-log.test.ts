@@ -14,7 +14,7 @@ const record: FlowRecord = {
   ...{ startMs: 1000, endMs: 2500, packets: 3, bytes: 300, verdict: 'allowed', reason: '' },
   ...{ rule: 'r', origin: 'o', path: 'p', revision: 1, port: 'c1', portNumber: 1, vni: 0 },
   ...{ family: 4, protocol: 6, source: '10.0.0.1', destination: '10.0.0.2' },
-  ...{ sourcePort: 1, destinationPort: 2, reply: false, state: 'ended' },
+  ...{ sourcePort: 1, destinationPort: 2, reply: false, endReason: 'idle' },
 };
 
 let directory: string;
@@ -32,7 +32,7 @@ afterEach(() => {
 });
 
 function flowLog(config: Partial<FlowLogConfig>): FlowLog {
-  const whole = { fileMegabytes: 1, activeSeconds: 60, ...config };
+  const whole = { fileMegabytes: 1, activeSeconds: 60, idleSeconds: 15, ...config };
   const log = new FlowLog({ config: whole, log: (message) => logged.push(message) });
   open.push(log);
   return log;
@@ -54,7 +54,7 @@ describe('a flow log', () => {
       ...{ bytes: 300, verdict: 'allowed', reason: '', rule: 'r', origin: 'o', path: 'p' },
       ...{ revision: 1, port: 'c1', vni: 0, protocol: 6, source: '10.0.0.1' },
       ...{ destination: '10.0.0.2', sourcePort: 1, destinationPort: 2, reply: false },
-      state: 'ended',
+      endReason: 'idle',
     });
     expect(JSON.parse(lines[1] ?? '')).toMatchObject({ verdict: 'denied', reason: 'acl_deny' });
     expect(log.counts).toEqual({ written: 2, lost: 0 });

@@ -28,7 +28,7 @@ const record: FlowRecord = {
   sourcePort: 40_000,
   destinationPort: 8080,
   reply: false,
-  state: 'ended',
+  endReason: 'idle',
 };
 const six = { ...record, family: 6 as const, source: 'fd00::1', destination: 'fd00::2' };
 const denied = { ...record, verdict: 'denied' as const, reason: 'acl_deny', bytes: 74 };
@@ -51,8 +51,8 @@ const names = [
   'cflow.srcport',
   'cflow.dstport',
   'cflow.protocol',
-  'cflow.permanent_octets',
-  'cflow.permanent_packets',
+  'cflow.octets',
+  'cflow.packets',
   'cflow.flow_end_reason',
   'cflow.firewall_event',
   'cflow.forwarding_status',
@@ -64,7 +64,8 @@ describe('IPFIX messages', () => {
   it.skipIf(lack('command:tshark'))('are read by tshark, without a complaint', async () => {
     const encoder = new IpfixEncoder({ domain: 7 });
     const first = encoder.messages([record, six, denied], true, Date.UTC(2026, 0, 2));
-    const second = encoder.messages([{ ...record, state: 'active' }], false, Date.UTC(2026, 0, 2));
+    const active = { ...record, endReason: 'active' } as const;
+    const second = encoder.messages([active], false, Date.UTC(2026, 0, 2));
     const frames = packets([...first, ...second]);
     const options = { decodeAs: ['udp.port==4739,cflow'] };
     const [one, two, ...others] = await tsharkFields(frames, [...names], options);
@@ -79,8 +80,8 @@ describe('IPFIX messages', () => {
       'cflow.srcport': ['40000', '40000', '40000'],
       'cflow.dstport': ['8080', '8080', '8080'],
       'cflow.protocol': ['6', '6', '6'],
-      'cflow.permanent_octets': ['5000000000', '74', '5000000000'],
-      'cflow.permanent_packets': ['12', '12', '12'],
+      'cflow.octets': ['5000000000', '74', '5000000000'],
+      'cflow.packets': ['12', '12', '12'],
       'cflow.flow_end_reason': ['1', '1', '1'],
       'cflow.firewall_event': ['2', '3', '2'],
       'cflow.if_name': ['c1', 'c1', 'c1'],
