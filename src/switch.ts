@@ -11,6 +11,7 @@ import { loadAddon } from './datapath/addon.ts';
 import { DatapathCounters } from './datapath/counters.ts';
 import type { DatapathEvent, EntryEvent, EntryReport } from './datapath/events.ts';
 import { type LaunchOptions, launchDatapath } from './datapath/launch.ts';
+import type { ConnectionTimeouts } from './datapath/rings.ts';
 import { parseKey } from './flow/key-text.ts';
 import { SwitchError } from './lib/errors.ts';
 import type { Logger } from './lib/logger.ts';
@@ -282,6 +283,7 @@ export class Switch implements api.SwitchApi {
     this.#pump.attach(datapath);
     await runtime.take(this.#compiled, this.#revision);
     this.#captures.attach(datapath);
+    runtime.lister.setTimeouts(connectionTimeouts(config));
     this.#logFlows(runtime);
     runtime.listen();
     logger.info({ started, ...runtime.reconciled }, 'attached to the datapath');
@@ -528,6 +530,14 @@ function listObjects({ native }: Runtime): Pick<Found, 'ports' | 'tunnels'> | un
     if ((error as { code?: unknown }).code === 'ERR_DATAPATH_CLOSED') return undefined;
     throw error;
   }
+}
+
+/** In ms, as the data path has them: one that lives on takes them from each vtepd. */
+function connectionTimeouts({ datapath }: Config): ConnectionTimeouts {
+  const { tcp, udp, icmp, other } = datapath.timeouts;
+  const seconds = { ...tcp, udpUnreplied: udp.unreplied, udpStream: udp.stream, icmp, other };
+  const times = Object.entries(seconds).map(([name, time]) => [name, time * 1000] as const);
+  return Object.fromEntries(times) as ConnectionTimeouts;
 }
 
 function launchOptions({ datapath }: Config): LaunchOptions {

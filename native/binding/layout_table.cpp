@@ -36,6 +36,7 @@ const Named table[] = {
     LIMIT(worker_counter_max), LIMIT(action_words_max), LIMIT(inline_action_words_max),
     LIMIT(capture_bytes_max), LIMIT(drop_sample_bytes_max),
     LIMIT(packet_bytes_max), LIMIT(flow_free), LIMIT(flow_live),
+    LIMIT(timeout_min_ms), LIMIT(timeout_max_ms),
 
     SIZE(RegionHeader), AT(RegionHeader, magic), AT(RegionHeader, version),
     AT(RegionHeader, bytes), AT(RegionHeader, worker_count), AT(RegionHeader, flow_max),
@@ -81,6 +82,14 @@ const Named table[] = {
     AT(EntryReport, connection_state), AT(EntryReport, age_ms), AT(EntryReport, idle_ms),
     AT(EntryReport, why),
 
+    SIZE(ConnectionTimeouts), AT(ConnectionTimeouts, syn_sent),
+    AT(ConnectionTimeouts, syn_received), AT(ConnectionTimeouts, established),
+    AT(ConnectionTimeouts, fin_wait), AT(ConnectionTimeouts, close_wait),
+    AT(ConnectionTimeouts, last_ack), AT(ConnectionTimeouts, time_wait),
+    AT(ConnectionTimeouts, close), AT(ConnectionTimeouts, udp_unreplied),
+    AT(ConnectionTimeouts, udp_stream), AT(ConnectionTimeouts, icmp),
+    AT(ConnectionTimeouts, other),
+
     SIZE(FlowKey), AT(FlowKey, in_port), AT(FlowKey, tunnel_id), AT(FlowKey, tunnel_src),
     AT(FlowKey, eth_type), AT(FlowKey, vlan_tci), AT(FlowKey, vlan_tci2), AT(FlowKey, eth_dst),
     AT(FlowKey, ip_proto), AT(FlowKey, ip_frag), AT(FlowKey, eth_src), AT(FlowKey, ct_state),
@@ -94,7 +103,7 @@ const Named table[] = {
     VALUE(CommandKind, Pad), VALUE(CommandKind, InstallFlow), VALUE(CommandKind, RemoveFlow),
     VALUE(CommandKind, PacketOut), VALUE(CommandKind, FlushExact), VALUE(CommandKind, Barrier),
     VALUE(CommandKind, ListEntries), VALUE(CommandKind, MarkConnection),
-    VALUE(CommandKind, ReportEnds),
+    VALUE(CommandKind, ReportEnds), VALUE(CommandKind, SetTimeouts),
     VALUE(EventKind, Pad), VALUE(EventKind, CaptureRx), VALUE(EventKind, CaptureTx),
     VALUE(EventKind, Drop), VALUE(EventKind, Entry), VALUE(EventKind, EntryEnd),
     VALUE(EventKind, Listed),

@@ -53,12 +53,15 @@ bool CommandRing::read(Command& command, uint32_t waiting) noexcept {
   if (bytes < sizeof command.record || bytes % record_align != 0 || bytes > room) return false;
   command.actions = nullptr;
   command.packet = nullptr;
-  if (command.record.kind == static_cast<uint32_t>(CommandKind::ListEntries)) {
-    if (bytes < sizeof command.record + 2 * sizeof(FlowKey)) return false;
+  const auto kind = static_cast<CommandKind>(command.record.kind);
+  if (kind == CommandKind::ListEntries || kind == CommandKind::SetTimeouts) {
+    const size_t content =
+        kind == CommandKind::ListEntries ? 2 * sizeof(FlowKey) : sizeof(ConnectionTimeouts);
+    if (bytes < sizeof command.record + content) return false;
     command.packet = place + sizeof command.record;
     return true;
   }
-  if (command.record.kind != static_cast<uint32_t>(CommandKind::PacketOut)) return true;
+  if (kind != CommandKind::PacketOut) return true;
   if (command.record.action_words > action_words_max) return false;
   if (command.record.packet_bytes > packet_bytes_max) return false;
   const uint32_t action_bytes = whole_lines(command.record.action_words * 4);

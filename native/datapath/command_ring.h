@@ -22,7 +22,7 @@ struct Command {
   CommandRecord record;      // a copy
   const uint8_t* actions;    // record.action_words words, inside the ring; PacketOut only
   const uint8_t* packet;     // record.packet_bytes bytes, inside the ring; PacketOut, and
-                             // ListEntries: key and mask
+                             // ListEntries: key and mask; SetTimeouts: the timeouts
 };
 
 class CommandRing {

@@ -28,6 +28,7 @@
 #include <cstdint>
 
 #include "base/limits.h"
+#include "flow/connection.h"
 #include "flow/flow_key.h"
 #include "flow/flow_stats.h"
 
@@ -139,10 +140,12 @@ enum class CommandKind : uint32_t {
   MarkConnection = 7,  // slot, generation: of the connection; mark, mark_ms
   ReportEnds = 8,    // slot: 1: exact entries are told of by EntryEnd events, after idle_ms without
                      // a packet and each active_ms of life; 0: they are not
+  SetTimeouts = 9,   // ConnectionTimeouts behind it are in force, for connections that live as well
 };
 
 // 64 bytes; PacketOut: then action words (padded to 64 bytes), then the packet, padded to 64.
-// ListEntries: then, as the packet, the FlowKey and FlowMask that entries must match.
+// ListEntries: then, as the packet, the FlowKey and FlowMask that entries must match. SetTimeouts:
+// then, as the packet, a ConnectionTimeouts.
 struct CommandRecord {
   uint32_t record_bytes;  // 0: whole record, multiple of 64
   uint32_t kind;          // 4: CommandKind

@@ -151,6 +151,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
 
   // worker_commands.cpp: what the slow path tells us unasked.
   uint32_t take_commands() noexcept;
+  void set_timeouts(const uint8_t* bytes) noexcept;
+  void pace_sweep() noexcept;
   void packet_out(const Command& command) noexcept;
   DropReason install(uint32_t slot, uint32_t generation) noexcept;
   void remove(uint32_t slot, uint32_t generation) noexcept;
@@ -213,6 +215,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
 
   static constexpr uint32_t answers_per_breath = 256;
   static constexpr uint32_t commands_per_breath = 256;
+  static constexpr uint32_t sweep_round_default_ms = 8000;
+  static constexpr uint32_t sweep_round_min_ms = 1000;
 
   const uint32_t number_;        // of this worker
   const WorkerShared shared_;
@@ -263,7 +267,8 @@ class Worker final : private TxStage, private ActionHost, private ExactSink {
   bool reports_ends_ = false;       // exact entries are told of
   uint32_t idle_ms_ = 120'000;      // an entry unused for longer goes, or rests
   uint32_t active_ms_ = 0;          // one that goes on is told of this often
-  uint64_t sweep_round_ms_ = 8000;  // the exact cache is looked through this often
+  uint32_t steady_ms_ = udp_single_ms;  // shortest idle time of connections with exact entries
+  uint32_t sweep_round_ms_ = sweep_round_default_ms;  // the exact cache is looked through so often
   uint64_t ends_ms_ = 0;            // when connections that end were looked for last
   bool ends_wait_ = false;          // for room in the event ring
   uint64_t batch_stamp_ = 0;        // grows with each batch

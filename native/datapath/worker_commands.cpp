@@ -3,7 +3,9 @@
 // A flow slot is written by another process at any time: its 512 bytes are copied, then checked,
 // then used. What is installed is the copy.
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "datapath/worker.h"
 
@@ -60,6 +62,9 @@ uint32_t Worker::take_commands() noexcept {
       case CommandKind::ReportEnds:
         report_ends(command.record);
         break;
+      case CommandKind::SetTimeouts:
+        set_timeouts(command.packet);
+        break;
       default:
         break;  // Barrier; kinds of a newer slow path
     }
@@ -69,6 +74,27 @@ uint32_t Worker::take_commands() noexcept {
     commands_.release();
   }
   return taken;
+}
+
+// The table is everybody's, so each worker sets the same; but each has an exact cache to sweep.
+void Worker::set_timeouts(const uint8_t* bytes) noexcept {
+  ConnectionTimeouts timeouts;
+  memcpy(&timeouts, bytes, sizeof timeouts);
+  connections_.set_timeouts(timeouts);
+  // Those in which packets hit exact entries.
+  const uint32_t steady[] = {timeouts.established, timeouts.fin_wait,   timeouts.close_wait,
+                             timeouts.udp_stream,  timeouts.udp_unreplied, timeouts.other};
+  steady_ms_ = std::max(*std::min_element(std::begin(steady), std::end(steady)), timeout_min_ms);
+  pace_sweep();
+}
+
+// A connection is refreshed by the sweep of its entries three times before it would expire, and a
+// record of the flow log is late by a quarter of its time at most.
+void Worker::pace_sweep() noexcept {
+  uint32_t round_ms = std::min(sweep_round_default_ms, steady_ms_ / 3);
+  if (reports_ends_) round_ms = std::min(round_ms, std::min(idle_ms_, active_ms_) / 4);
+  sweep_round_ms_ = std::max(round_ms, sweep_round_min_ms);
+  exact_.tell_ends(reports_ends_, sweep_round_ms_);
 }
 
 void Worker::packet_out(const Command& command) noexcept {

@@ -18,8 +18,6 @@ namespace vtep {
 namespace {
 
 constexpr uint32_t idle_default_ms = 120'000;
-constexpr uint64_t round_default_ms = 8000;
-constexpr uint64_t round_min_ms = 1000;
 // So old a mark is at least when its connection is told of: its last packets have come.
 constexpr uint64_t linger_ms = 500;
 constexpr uint32_t words_per_look = 1024;  // of marks, for one breath
@@ -32,14 +30,12 @@ bool is_icmp(const FlowKey& key) noexcept {
 }  // namespace
 
 // Without a log, entries are kept for two minutes; with one, until it has been told that they are
-// idle. A quarter of the shorter time is how late a record may be.
+// idle.
 void Worker::report_ends(const CommandRecord& command) noexcept {
   reports_ends_ = command.slot != 0;
   idle_ms_ = reports_ends_ ? std::max(command.idle_ms, 1u) : idle_default_ms;
   active_ms_ = std::max(command.active_ms, 1u);
-  const uint64_t shorter = reports_ends_ ? std::min(idle_ms_, active_ms_) : idle_default_ms;
-  sweep_round_ms_ = std::clamp(shorter / 4, round_min_ms, round_default_ms);
-  exact_.tell_ends(reports_ends_, static_cast<uint32_t>(sweep_round_ms_));
+  pace_sweep();
   ends_.want(reports_ends_);
 }
 

@@ -2,8 +2,8 @@
 //
 // Why:    apart from the table, because what a packet says of a connection (connection_tuple.cpp),
 //         what the states are and where connections are kept are three questions.
-// Source: states and transitions are those of Linux's nf_conntrack_proto_tcp.c, timeouts its
-//         defaults.
+// Source: states and transitions are those of Linux's nf_conntrack_proto_tcp.c, timeouts and their
+//         defaults those of its nf_conntrack_*_timeout.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,7 @@
 
 namespace vtep {
 
-// Idle times after which a connection is forgotten, in ms (Linux: nf_conntrack_*_timeout).
+// Idle times after which a connection is forgotten, in ms, unless the operator wants others.
 constexpr uint32_t tcp_syn_sent_ms = 120'000;
 constexpr uint32_t tcp_syn_received_ms = 60'000;
 constexpr uint32_t tcp_established_ms = 432'000'000;  // five days
@@ -29,6 +29,27 @@ constexpr uint32_t udp_single_ms = 30'000;   // no answer yet
 constexpr uint32_t udp_stream_ms = 120'000;  // answered
 constexpr uint32_t icmp_ms = 30'000;
 constexpr uint32_t other_ms = 600'000;
+
+// All of them, as vtepd sends them. In the order of the kernel's sysctls.
+struct ConnectionTimeouts {
+  uint32_t syn_sent = tcp_syn_sent_ms;
+  uint32_t syn_received = tcp_syn_received_ms;
+  uint32_t established = tcp_established_ms;
+  uint32_t fin_wait = tcp_fin_wait_ms;
+  uint32_t close_wait = tcp_close_wait_ms;
+  uint32_t last_ack = tcp_last_ack_ms;
+  uint32_t time_wait = tcp_time_wait_ms;
+  uint32_t close = tcp_close_ms;
+  uint32_t udp_unreplied = udp_single_ms;
+  uint32_t udp_stream = udp_stream_ms;
+  uint32_t icmp = icmp_ms;
+  uint32_t other = other_ms;
+};
+static_assert(sizeof(ConnectionTimeouts) == 48);
+// Packets that hit exact entries refresh their connection by the sweep of these, every now and
+// then: a shorter time would end what lives. Longer ones would not fit a signed number.
+constexpr uint32_t timeout_min_ms = 5'000;
+constexpr uint32_t timeout_max_ms = 2'000'000'000;
 
 enum class ConnectionState : uint8_t {
   None = 0,  // this place is free
@@ -95,10 +116,6 @@ constexpr uint32_t exact_place(uint32_t worker, uint32_t number) noexcept {
 constexpr uint32_t exact_place_worker(uint32_t place) noexcept { return place >> 28; }
 constexpr uint32_t exact_place_number(uint32_t place) noexcept { return place & 0xfffffffu; }
 static_assert(worker_max <= 16);
-
-// Idle time that a connection's protocol and state allow, in ms.
-uint32_t connection_timeout_ms(const Connection& connection) noexcept;
-bool has_expired(const Connection& connection, uint64_t now_ms) noexcept;
 
 // A packet as the table sees it. `data` and `length` are those of the Packet: ICMP ids and the
 // packets that ICMP errors quote are in no key.

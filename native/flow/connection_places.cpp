@@ -27,10 +27,6 @@ void add(std::atomic<T>& counter, T more) noexcept {
   counter.store(counter.load(relaxed) + more, relaxed);
 }
 
-bool is_due(const Connection& connection, uint64_t now_ms) noexcept {
-  return connection.state != State::None && has_expired(connection, now_ms);
-}
-
 bool mark_ended(const Connection& connection, uint64_t now_ms) noexcept {
   return connection.state != State::None && connection.mark_until_ms != 0 &&
          static_cast<int32_t>(static_cast<uint32_t>(now_ms) - connection.mark_until_ms) >= 0;
@@ -38,26 +34,46 @@ bool mark_ended(const Connection& connection, uint64_t now_ms) noexcept {
 
 }  // namespace
 
-uint32_t connection_timeout_ms(const Connection& connection) noexcept {
-  static constexpr uint32_t by_state[] = {
-      tcp_close_ms,      tcp_syn_sent_ms, tcp_syn_received_ms, tcp_established_ms, tcp_fin_wait_ms,
-      tcp_close_wait_ms, tcp_last_ack_ms, tcp_time_wait_ms,    tcp_close_ms,       tcp_syn_sent_ms};
-  if (connection.state < State::Single) return by_state[static_cast<uint32_t>(connection.state)];
-  switch (connection.tuple.ip_proto()) {
-    case ip_proto_udp:
-      return connection.state == State::Single ? udp_single_ms : udp_stream_ms;
-    case ip_proto_icmp:
-    case ip_proto_icmpv6:
-      return icmp_ms;
-    default:
-      return other_ms;
+// TCP's states have a time each; those of the others depend on the protocol.
+uint32_t ConnectionTable::timeout_ms(const Connection& connection) const noexcept {
+  auto which = static_cast<uint32_t>(connection.state);
+  if (connection.state >= State::Single) {
+    const uint8_t ip_proto = connection.tuple.ip_proto();
+    const bool icmp = ip_proto == ip_proto_icmp || ip_proto == ip_proto_icmpv6;
+    if (ip_proto != ip_proto_udp) which = icmp ? timeout_icmp : timeout_other;
   }
+  return timeouts_[which].load(relaxed);
 }
 
-bool has_expired(const Connection& connection, uint64_t now_ms) noexcept {
+void ConnectionTable::set_timeouts(const ConnectionTimeouts& timeouts) noexcept {
+  const auto set = [this](State state, uint32_t ms) {
+    const uint32_t held = std::clamp(ms, timeout_min_ms, timeout_max_ms);
+    timeouts_[static_cast<uint32_t>(state)].store(held, relaxed);
+  };
+  set(State::None, timeouts.close);
+  set(State::SynSent, timeouts.syn_sent);
+  set(State::SynSent2, timeouts.syn_sent);
+  set(State::SynReceived, timeouts.syn_received);
+  set(State::Established, timeouts.established);
+  set(State::FinWait, timeouts.fin_wait);
+  set(State::CloseWait, timeouts.close_wait);
+  set(State::LastAck, timeouts.last_ack);
+  set(State::TimeWait, timeouts.time_wait);
+  set(State::Close, timeouts.close);
+  set(State::Single, timeouts.udp_unreplied);
+  set(State::Answered, timeouts.udp_stream);
+  set(static_cast<State>(timeout_icmp), timeouts.icmp);
+  set(static_cast<State>(timeout_other), timeouts.other);
+}
+
+bool ConnectionTable::has_expired(const Connection& connection, uint64_t now_ms) const noexcept {
   const uint32_t idle = idle_ms(connection, now_ms);
   // A clock that another thread read a little later must not make it "four billion ms old".
-  return idle > connection_timeout_ms(connection) && static_cast<int32_t>(idle) > 0;
+  return idle > timeout_ms(connection) && static_cast<int32_t>(idle) > 0;
+}
+
+bool ConnectionTable::is_due(const Connection& connection, uint64_t now_ms) const noexcept {
+  return connection.state != State::None && has_expired(connection, now_ms);
 }
 
 uint32_t ConnectionTable::shard_count_of(const ConnectionConfig& config) noexcept {
@@ -82,6 +98,7 @@ ConnectionTable::ConnectionTable(std::span<std::byte> memory, const ConnectionCo
       sink_(sink) {
   DP_ASSERT(place_max_ > 0 && worker_count_ <= worker_max);
   DP_ASSERT(memory.size() >= bytes_needed(config));
+  set_timeouts({});
   std::byte* at = memory.data();
   for (uint32_t i = 0; i < shard_count_; ++i) {
     shards_[i].index = TagIndex(at, place_max_);

@@ -8,7 +8,7 @@
 //         different workers, so the table is one for all of them. It is cut into shards by the hash
 //         of the connection, each with a lock that is held for one packet; a datapath with one
 //         worker has one shard and takes no lock.
-// Thread: any worker, all at the same time. refresh(), at() and generation() take no lock.
+// Thread: any worker, all at the same time. refresh(), at() and set_timeouts() take no lock.
 // Owner:  the caller owns the memory: bytes_needed() bytes, 64-aligned, zeroed. Numbers start at 1;
 //         a number is good together with its generation only.
 // Limits: connection_max, over all shards. When a shard is full, the oldest unused of a few is
@@ -118,6 +118,12 @@ class ConnectionTable {
   // returns how many.
   uint32_t sweep(uint32_t worker, uint32_t budget, uint64_t now_ms) noexcept;
 
+  // Idle times from now on, of connections that are there as well; each is held within
+  // timeout_min_ms and timeout_max_ms.
+  void set_timeouts(const ConnectionTimeouts& timeouts) noexcept;
+  // Idle time that a connection's protocol and state allow, in ms.
+  uint32_t timeout_ms(const Connection& connection) const noexcept;
+
   // Null when out of range, free, or of another generation. Without the lock only generation and
   // time of use of what it points to may be read.
   const Connection* at(uint32_t number, uint32_t generation) const noexcept;
@@ -157,6 +163,11 @@ class ConnectionTable {
     uint32_t shard = 0;  // that its worker is at
   };
 
+  // Indices of timeouts_: TCP's states, other states with UDP, and these.
+  static constexpr uint32_t timeout_icmp = static_cast<uint32_t>(ConnectionState::Count);
+  static constexpr uint32_t timeout_other = timeout_icmp + 1;
+  static constexpr uint32_t timeout_count = timeout_other + 1;
+
   static constexpr uint32_t shard_max = 64;
   static uint32_t shard_count_of(const ConnectionConfig& config) noexcept;
 
@@ -175,6 +186,8 @@ class ConnectionTable {
                  uint64_t now_ms) noexcept;
   uint32_t take_place(Shard& shard) noexcept;
   void evict(Shard& shard, uint64_t now_ms) noexcept;
+  bool has_expired(const Connection& connection, uint64_t now_ms) const noexcept;
+  bool is_due(const Connection& connection, uint64_t now_ms) const noexcept;
   void expire(Shard& shard, uint32_t number) noexcept;
   void remove(Shard& shard, uint32_t number) noexcept;
   void set_mark(Connection& connection, uint8_t bits, uint32_t until_ms) noexcept;
@@ -187,6 +200,7 @@ class ConnectionTable {
   uint32_t place_max_;    // of a shard
   uint32_t worker_count_;
   uint64_t pick_up_until_ms_;
+  std::atomic<uint32_t> timeouts_[timeout_count];  // ms
   HashSecret secret_;
   ConnectionSink* sink_;
 };

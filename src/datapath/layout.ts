@@ -27,6 +27,8 @@ export const limits = Object.freeze({
   packetBytesMax: 65553,
   flowFree: 0,
   flowLive: 1,
+  timeoutMinMs: 5000,
+  timeoutMaxMs: 2_000_000_000,
 });
 
 export const regionHeader = Object.freeze({
@@ -151,6 +153,22 @@ export const entryReport = Object.freeze({
   why: 160,
 });
 
+export const connectionTimeouts = Object.freeze({
+  size: 48,
+  synSent: 0,
+  synReceived: 4,
+  established: 8,
+  finWait: 12,
+  closeWait: 16,
+  lastAck: 20,
+  timeWait: 24,
+  close: 28,
+  udpUnreplied: 32,
+  udpStream: 36,
+  icmp: 40,
+  other: 44,
+});
+
 export const flowKey = Object.freeze({
   size: 112,
   inPort: 0,
@@ -188,6 +206,7 @@ export const commandKind = Object.freeze({
   ListEntries: 6,
   MarkConnection: 7,
   ReportEnds: 8,
+  SetTimeouts: 9,
 });
 export const eventKind = Object.freeze({
   Pad: 0,
@@ -212,6 +231,7 @@ const structs = {
   CommandRecord: commandRecord,
   EventRecord: eventRecord,
   EntryReport: entryReport,
+  ConnectionTimeouts: connectionTimeouts,
   FlowKey: flowKey,
 };
 const enums = {

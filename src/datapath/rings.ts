@@ -2,7 +2,7 @@
 //
 // Cursors move only through the addon, which knows the memory order.
 
-import { commandKind, commandRecord, flowKey } from './layout.ts';
+import { commandKind, commandRecord, connectionTimeouts, flowKey } from './layout.ts';
 import { type RingMemory, ringWord, type WorkerMemory } from './memory.ts';
 import type { NativeDatapath } from './native.ts';
 
@@ -32,6 +32,11 @@ export interface ConnectionMark {
   /** How long; 0: as long as the connection. */
   readonly ms: number;
 }
+
+/** Idle times after which connections are forgotten, in ms. */
+export type ConnectionTimeouts = Readonly<
+  Record<Exclude<keyof typeof connectionTimeouts, 'size'>, number>
+>;
 
 /** Writes commands behind each other and shows them to the worker at once. */
 export class CommandWriter {
@@ -115,6 +120,20 @@ export class CommandWriter {
     words[(base + commandRecord.slot) / 4] = times === undefined ? 0 : 1;
     words[(base + commandRecord.idleMs) / 4] = times?.idleMs ?? 0;
     words[(base + commandRecord.activeMs) / 4] = times?.activeMs ?? 0;
+    return true;
+  }
+
+  /** Idle times of connections from now on, of those that live as well. False: no room. */
+  setTimeouts(timeouts: ConnectionTimeouts): boolean {
+    const bytes = commandRecord.size + wholeLines(connectionTimeouts.size);
+    const base = this.#reserve(bytes);
+    if (base < 0) return false;
+    this.#head(base, bytes, commandKind.SetTimeouts);
+    const { size: _size, ...offsets } = connectionTimeouts;
+    for (const [name, offset] of Object.entries(offsets)) {
+      const at = (base + commandRecord.size + offset) / 4;
+      this.#ring.words[at] = timeouts[name as keyof ConnectionTimeouts];
+    }
     return true;
   }
 

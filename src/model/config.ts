@@ -101,6 +101,41 @@ const controlSchema = field.mapping('control', {
   tls: tlsSchema.optional().describe('Certificates; clients must present one of the authority.'),
 });
 
+/** Seconds; timeout_min_ms and timeout_max_ms of native/flow/connection.h. */
+const timeoutMin = 5;
+const timeoutMax = 2_000_000;
+
+function timeout(seconds: number, of: string) {
+  return field
+    .wholeNumber('a number of seconds', timeoutMin, timeoutMax)
+    .default(seconds)
+    .describe(`Seconds without a packet after which ${of} is forgotten.`);
+}
+
+const tcpTimeoutsSchema = field.mapping('timeouts of TCP', {
+  synSent: timeout(120, 'a connection that was asked for'),
+  synReceived: timeout(60, 'one that was answered, not yet confirmed'),
+  established: timeout(432_000, 'an established one'),
+  finWait: timeout(120, 'one that one side has closed'),
+  closeWait: timeout(60, 'one whose half close was confirmed'),
+  lastAck: timeout(30, 'one that both sides have closed'),
+  timeWait: timeout(120, 'one whose close was confirmed'),
+  close: timeout(10, 'one that was reset'),
+});
+
+const udpTimeoutsSchema = field.mapping('timeouts of UDP', {
+  unreplied: timeout(30, 'a stream of datagrams without an answer'),
+  stream: timeout(120, 'one with an answer'),
+});
+
+/** As the kernel's nf_conntrack_*_timeout, with its defaults. */
+const timeoutsSchema = field.mapping('timeouts', {
+  tcp: tcpTimeoutsSchema.prefault({}).describe('States of TCP.'),
+  udp: udpTimeoutsSchema.prefault({}).describe('UDP.'),
+  icmp: timeout(30, 'a request of ICMP'),
+  other: timeout(600, 'a connection of another protocol'),
+});
+
 const datapathSchema = field.mapping('datapath', {
   socket: field
     .absolutePath('a unix socket', field.socketPathLengthMax)
@@ -132,6 +167,9 @@ const datapathSchema = field.mapping('datapath', {
       'Whether TCP connections whose beginning was not seen are taken for new ones, or invalid. ' +
         'after_start: new in the first five minutes of the datapath.',
     ),
+  timeouts: timeoutsSchema
+    .prefault({})
+    .describe('Idle times of connections; a running datapath takes new ones from vtepd.'),
   smallFrames: field
     .wholeNumber('a number of frames', 256, framesMax)
     .default(16384)

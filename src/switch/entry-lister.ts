@@ -7,7 +7,7 @@
 import type { DatapathEvent, EntryReport } from '../datapath/events.ts';
 import { regionMemory } from '../datapath/memory.ts';
 import type { NativeDatapath } from '../datapath/native.ts';
-import { CommandWriter, type ConnectionMark } from '../datapath/rings.ts';
+import { CommandWriter, type ConnectionMark, type ConnectionTimeouts } from '../datapath/rings.ts';
 import { newKey } from '../flow/key.ts';
 import type { Match } from '../flow/key-text.ts';
 import { SwitchError } from '../lib/errors.ts';
@@ -77,6 +77,14 @@ export class EntryLister {
   reportEnds(times: { idleMs: number; activeMs: number } | undefined): void {
     for (const writer of this.#writers) {
       writer.reportEnds(times);
+      writer.give();
+    }
+  }
+
+  /** Idle times of connections from now on. */
+  setTimeouts(timeouts: ConnectionTimeouts): void {
+    for (const writer of this.#writers) {
+      writer.setTimeouts(timeouts);
       writer.give();
     }
   }

@@ -1,12 +1,14 @@
 // e2e/connections.test.ts — what firewalls that track connections trip over: SYNs from both sides,
 // and connections on which nobody speaks.
 
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { ip, ip6, type Name, twoSubnets } from '../support/two-subnets.ts';
 import type { Vtepd } from '../support/vtepd.ts';
+import { waitUntil } from '../support/wait.ts';
 
 const python = '/usr/bin/python3';
 const script = (name: string) =>
@@ -122,6 +124,30 @@ describeWith(['root', 'veth'], 'a TCP connection on which nobody speaks', () => 
     await six.client.waitFor(/heard echo/);
     expect(await h2.dropped('acl_deny')).toBe(0);
     expect(await h2.dropped('connection_invalid')).toBe(0);
+  });
+
+  it('is forgotten by the datapath that goes on when a new vtepd wants shorter times', async () => {
+    const { lab, h2 } = await twoSubnets(useWorld(), served('9000-9009'));
+    const { server } = await idleConnection(lab, 'c1', 'c4', ip('c4'), 9000);
+    const established = async () => {
+      const list: { state: string }[] = await h2.json('connections');
+      return list.filter(({ state }) => state === 'established').length;
+    };
+    expect(await established()).toBe(1);
+    const { datapathPid } = h2;
+    await h2.stop();
+    const text = readFileSync(h2.configFile, 'utf8');
+    const times = text.replace(/^datapath: \{/m, '$& timeouts: { tcp: { established: 5 } },');
+    expect(times).not.toBe(text);
+    writeFileSync(h2.configFile, times);
+    await h2.start();
+    expect(h2.datapathPid).toBe(datapathPid);
+    // Five seconds, and a round of the sweep.
+    const gone = async () => (await established()) === 0;
+    await waitUntil(gone, { timeoutMs: 20_000, what: 'the connection to be forgotten' });
+    // No rule lets the server begin anything.
+    server.write('speak\n');
+    await waitUntil(async () => (await h2.dropped('acl_deny')) > 0, { what: 'the denial' });
   });
 
   it('is cut with a reset to both ends, who need not speak', async () => {

@@ -224,9 +224,9 @@ TEST_F(Connections, UDP_is_established_once_committed_and_stays_longer_once_answ
   EXPECT_EQ(allow(udp_out()).ct_state, new_);
   EXPECT_EQ(track(udp_out()).ct_state, est);
   EXPECT_TRUE(track(udp_out()).cacheable);
-  EXPECT_EQ(connection_timeout_ms(*table->at(last, last_generation)), udp_single_ms);
+  EXPECT_EQ(table->timeout_ms(*table->at(last, last_generation)), udp_single_ms);
   EXPECT_EQ(track(udp_back()).ct_state, est_rpl);
-  EXPECT_EQ(connection_timeout_ms(*table->at(last, last_generation)), udp_stream_ms);
+  EXPECT_EQ(table->timeout_ms(*table->at(last, last_generation)), udp_stream_ms);
   now_ms += udp_single_ms + 1;
   EXPECT_EQ(track(udp_out()).ct_state, est);
 }
@@ -322,6 +322,46 @@ TEST_F(Connections, each_state_has_its_timeout) {
     EXPECT_EQ(table->sweep(0, 100, now_ms), 1u) << count;
     EXPECT_EQ(table->size(), 0u);
   }
+}
+
+TEST_F(Connections, each_state_has_the_timeout_that_the_operator_wants_at_once) {
+  // Each has its own, so that none could stand for another.
+  const ConnectionTimeouts timeouts{11'000, 12'000, 13'000, 14'000, 15'000, 16'000,
+                                    17'000, 18'000, 19'000, 20'000, 21'000, 22'000};
+  const auto timeout_ms = [&] { return table->timeout_ms(*table->at(last, last_generation)); };
+  const std::pair<Bytes, uint32_t> steps[] = {
+      {out(syn), 11'000},  {back(syn | ack), 12'000}, {out(ack), 13'000},
+      {out(fin | ack), 14'000}, {back(ack), 15'000},  {back(fin | ack), 16'000},
+      {out(ack), 17'000},  {out(rst), 18'000},
+  };
+  for (const auto& [frame, expected] : steps) {
+    allow(frame);
+    table->set_timeouts({});
+    EXPECT_GE(timeout_ms(), tcp_close_ms);
+    table->set_timeouts(timeouts);  // of a connection that lives
+    EXPECT_EQ(timeout_ms(), expected);
+  }
+  allow(udp_out());
+  EXPECT_EQ(timeout_ms(), 19'000u);
+  track(udp_back());
+  EXPECT_EQ(timeout_ms(), 20'000u);
+  allow(eth(0x0800, ipv4({.proto = 1}, icmp(8, 0, 7u << 16))));
+  EXPECT_EQ(timeout_ms(), 21'000u);
+  allow(eth(0x0800, ipv4({.proto = 132}, sctp(1, 2))));
+  EXPECT_EQ(timeout_ms(), 22'000u);
+  now_ms += 22'001;
+  EXPECT_EQ(table->sweep(0, 100, now_ms), 4u);
+}
+
+TEST_F(Connections, timeouts_that_would_end_what_lives_or_fit_no_number_are_held) {
+  ConnectionTimeouts timeouts;
+  timeouts.udp_unreplied = 0;
+  timeouts.udp_stream = ~0u;
+  table->set_timeouts(timeouts);
+  allow(udp_out());
+  EXPECT_EQ(table->timeout_ms(*table->at(last, last_generation)), timeout_min_ms);
+  track(udp_back());
+  EXPECT_EQ(table->timeout_ms(*table->at(last, last_generation)), timeout_max_ms);
 }
 
 TEST_F(Connections, an_expired_connection_is_gone_even_before_the_sweep_comes_by) {

@@ -40,6 +40,15 @@ describe('a configuration', () => {
         exactFlows: 65536,
         connections: 65536,
         tcpPickUp: 'always',
+        timeouts: {
+          tcp: {
+            ...{ synSent: 120, synReceived: 60, established: 432_000, finWait: 120 },
+            ...{ closeWait: 60, lastAck: 30, timeWait: 120, close: 10 },
+          },
+          udp: { unreplied: 30, stream: 120 },
+          icmp: 30,
+          other: 600,
+        },
         smallFrames: 16384,
         largeFrames: 256,
         spinMicroseconds: 20,
