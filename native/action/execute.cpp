@@ -143,17 +143,7 @@ void do_sample(Run& run, const uint32_t* words) noexcept {
 }
 
 Step do_meter(Run& run, uint32_t number) noexcept {
-  const MeterConfig* config = run.context.tables.meter(number);
-  if (config == nullptr) return Step::Next;  // no such meter, no limit
-  uint64_t cost = run.packet.length;
-  if (config->packets) {
-    const Offload& offload = run.packet.offload;
-    const uint32_t payload = run.packet.length - std::min<uint32_t>(run.info.payload, cost);
-    cost = 1;
-    if (offload.gso_type != GsoType::None)
-      cost = (payload + offload.gso_size - 1) / offload.gso_size;
-  }
-  if (meter_pass(*config, run.context.meters[number], cost, run.context.now_ns)) return Step::Next;
+  if (pass_meter(run.context, number, run.packet, run.info)) return Step::Next;
   return end_with(run, DropReason::MeterExceeded);
 }
 

@@ -1,6 +1,9 @@
 // action/output.cpp — see output.h.
 #include "action/output.h"
 
+#include <algorithm>
+
+#include "action/meter.h"
 #include "action/rewrite.h"
 #include "action/tunnel.h"
 #include "packet/checksum.h"
@@ -88,6 +91,21 @@ void drop(ExecuteContext& context, const Packet& packet, DropReason reason) noex
   context.frames.free(packet);
 }
 
+bool pass_meter(ExecuteContext& context, uint32_t number, const Packet& packet,
+                const PacketInfo& info) noexcept {
+  const MeterConfig* config = context.tables.meter(number);
+  if (config == nullptr) return true;
+  uint64_t cost = packet.length;
+  if (config->packets) {
+    const Offload& offload = packet.offload;
+    const uint32_t payload = packet.length - std::min<uint32_t>(info.payload, packet.length);
+    cost = 1;
+    if (offload.gso_type != GsoType::None)
+      cost = (payload + offload.gso_size - 1) / offload.gso_size;
+  }
+  return meter_pass(*config, context.meters[number], cost, context.now_ns);
+}
+
 void output_port(ExecuteContext& context, uint32_t port, const Packet& packet) noexcept {
   if (!context.tx.has_port(port)) return drop(context, packet, DropReason::PortGone);
   context.tx.add(port, packet);
@@ -120,6 +138,10 @@ uint32_t output_group(ExecuteContext& context, const GroupTarget& target, const 
     const bool tunnel = member.kind == GroupMember::Kind::Tunnel;
     if (tunnel ? split_horizon : is_sender(member, key, packet)) continue;
     served++;
+    if (member.meter != 0 && !pass_meter(context, member.meter, packet, info)) {
+      count_drop(context, packet.in_port, DropReason::MeterExceeded);
+      continue;
+    }
     // One sum for all tunnel copies. Ports see a finished checksum then, which is as good.
     if (tunnel && packet.offload.gso_type == GsoType::None) finish_checksum(packet);
     const Packet copy = context.frames.clone(packet);

@@ -19,6 +19,10 @@ namespace vtep {
 // Counts a drop; frees nothing.
 void count_drop(ExecuteContext& context, uint32_t in_port, DropReason reason) noexcept;
 
+// Takes the packet's cost from a meter; false: it is above the rate. No such meter, no limit.
+bool pass_meter(ExecuteContext& context, uint32_t number, const Packet& packet,
+                const PacketInfo& info) noexcept;
+
 // Into the lane of `port`, or PortGone.
 void output_port(ExecuteContext& context, uint32_t port, const Packet& packet) noexcept;
 
@@ -48,8 +52,9 @@ inline InnerFacts inner_facts(const ExecuteContext& context, const FlowKey& key,
 void output_tunnel(ExecuteContext& context, const TunnelTarget& target, const InnerFacts& inner,
                    const Packet& packet) noexcept;
 
-// A copy to every member of the group but the sender; `packet` stays the caller's. Returns how many
-// members were served; 0: the group is gone, empty, or holds only the sender.
+// A copy to every member of the group but the sender, and those whose meter it does not pass:
+// each such is a drop. `packet` stays the caller's. Returns how many members there were for it; 0:
+// the group is gone, empty, or holds only the sender.
 struct GroupTarget {
   uint32_t group;
   uint32_t vni;

@@ -45,6 +45,7 @@ struct GroupMember {
   Kind kind = Kind::Port;
   uint32_t number = 0;    // port or tunnel
   uint16_t vlan_vid = 0;  // port: push this tag (trunk ports); 0: none
+  uint16_t meter = 0;     // port: that its copies must pass; 0: none
 };
 
 struct Group {

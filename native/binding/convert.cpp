@@ -199,6 +199,7 @@ std::vector<GroupConfig> to_groups(const Napi::Value& value, const char* call) {
       const bool port = added.kind == GroupMember::Kind::Port;
       added.number = member.number("number", 1, (port ? port_max : tunnel_max) - 1);
       added.vlan_vid = static_cast<uint16_t>(member.number_or("vlan", 0, 0, vlan_max));
+      added.meter = static_cast<uint16_t>(member.number_or("meter", 0, 0, meter_max - 1));
     });
   });
   return groups;
@@ -221,6 +222,7 @@ Napi::Object from_group(Napi::Env env, const GroupConfig& group) {
     member.Set("kind", name_of(member_kinds, static_cast<uint32_t>(group.members[i].kind)));
     member.Set("number", group.members[i].number);
     member.Set("vlan", static_cast<uint32_t>(group.members[i].vlan_vid));
+    member.Set("meter", static_cast<uint32_t>(group.members[i].meter));
     members.Set(i, member);
   }
   object.Set("number", group.number);

@@ -39,6 +39,7 @@ void check_member(const GroupMember& member) {
   check_number(port ? "port" : "tunnel", member.number, port ? port_max : tunnel_max);
   if (member.vlan_vid >= 4095)
     throw Error("ERR_LIMIT", "VLAN " + std::to_string(member.vlan_vid) + " is above 4094");
+  if (member.meter != 0) check_number("meter", member.meter, meter_max);
 }
 
 void check_group(const GroupConfig& group) {

@@ -76,6 +76,8 @@ export interface NativeGroupMember {
   readonly number: number;
   /** VLAN id to push (trunk ports); 0 or absent: none. */
   readonly vlan?: number;
+  /** Meter that copies to a port must pass; 0 or absent: none. */
+  readonly meter?: number;
 }
 
 export interface NativeGroup {

@@ -241,7 +241,7 @@ export const qosSchema = field
     ingress: field
       .rate()
       .optional()
-      .describe('Most traffic to the container or VM; what is replicated to many is not counted.'),
+      .describe('Most traffic to the container or VM, broadcasts among it.'),
     egress: field.rate().optional().describe('Most traffic from the container or VM.'),
   })
   .describe('Rate limits of a port.');

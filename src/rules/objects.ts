@@ -25,6 +25,8 @@ export interface GroupMemberObject {
   readonly number: number;
   /** Tag that is pushed for a logical port of a trunk; 0: none. */
   readonly vlan: number;
+  /** Rate limit of the port's copies; 0: none. */
+  readonly meter: number;
 }
 
 export interface GroupObject {
@@ -92,7 +94,7 @@ export function objectsOf(topology: Topology): DatapathObjects {
       }
     }
     const remote = network.tunnels.map(
-      ({ number }): GroupMemberObject => ({ kind: 'tunnel', number, vlan: 0 }),
+      ({ number }): GroupMemberObject => ({ kind: 'tunnel', number, vlan: 0, meter: 0 }),
     );
     if (network.groupAll !== 0) {
       groups.set(`${name}/local`, { number: network.groupLocal, members });
@@ -116,6 +118,6 @@ export function objectsOf(topology: Topology): DatapathObjects {
   return { ports, tunnels, groups, networks, zones, meters, endpoints: [local] };
 }
 
-function memberOf({ port, device }: PortView): GroupMemberObject {
-  return { kind: 'port', number: device, vlan: port.vlan ?? 0 };
+function memberOf({ port, device, meters }: PortView): GroupMemberObject {
+  return { kind: 'port', number: device, vlan: port.vlan ?? 0, meter: meters.ingress };
 }

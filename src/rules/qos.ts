@@ -1,9 +1,12 @@
 // rules/qos.ts — rate limits of ports: token buckets of the data path, one for each direction.
 //
-// egress polices what a port sends before anything else is done with it; ingress what is delivered
-// to it alone, so not what is replicated to many (broadcast, multicast). Denied packets cost
-// nothing: their flow has no action but the drop. A packet above the rate is dropped with
-// meter_exceeded. A rate changes in place, which touches no flow.
+// egress polices what a port sends before anything else is done with it: a packet that is
+// replicated costs once, however many it goes to. ingress polices what is delivered to it, whether
+// to it alone (a rule's action) or to many (broadcast, multicast, unknown destinations): the copy
+// for a port must pass the meter of that port, which its group knows. Denied packets cost nothing:
+// their flow has no action but the drop. A packet or copy above the rate is dropped with
+// meter_exceeded, counted at the port that it came in by. A rate changes in place, which touches no
+// flow.
 
 import { action } from '../flow/actions.ts';
 import { parseRate } from '../lib/units.ts';

@@ -5,7 +5,9 @@
 
 import { expect, it } from 'vitest';
 import { parseDocument } from '../../src/model/parse.ts';
+import { flood } from '../support/flood.ts';
 import { type Lab, useLab } from '../support/netns.ts';
+import { eth } from '../support/packet.ts';
 import { describeWith } from '../support/requires.ts';
 import { type TwoHosts, twoHosts } from '../support/topology.ts';
 import { iperf } from '../support/traffic.ts';
@@ -45,7 +47,27 @@ async function world(lab: Lab) {
     const path = { from, to, address: topology.containers[to as 'c1'].ip };
     return (await iperf(lab, path, { seconds })).gigabitPerSecond * 1000;
   };
-  return { apply, udp, tcp, h1: daemons[0]! };
+  /** Broadcasts as fast as one can; Mbit/s that reach each of the others. */
+  const broadcasts = async (from: 'c1' | 'c3', to: readonly string[]) => {
+    const { mac, ip } = topology.containers[from];
+    const frame = eth({ src: mac, dst: 'ff:ff:ff:ff:ff:ff' }).ip({ src: ip, dst: '10.0.0.255' });
+    const wanted = frame.udp({ src: 9, dst: 9 }).payload(datagramBytes).build();
+    const bytes = () => Promise.all(to.map((one) => received(lab, one)));
+    const before = await bytes();
+    const { end } = await flood(lab, from, seconds, [wanted]);
+    const sent = ((await end()) * wanted.length * 8) / 1e6 / seconds;
+    const rates = (await bytes()).map((now, index) => {
+      return ((now - (before[index] ?? 0)) * 8) / 1e6 / seconds;
+    });
+    return { sent, rates };
+  };
+  return { apply, udp, tcp, broadcasts, h1: daemons[0]! };
+}
+
+/** Bytes that a container's device has received. */
+async function received(lab: Lab, container: string): Promise<number> {
+  const { stdout } = await lab.must(container, 'ip', ['-j', '-s', 'link', 'show', 'eth0']);
+  return JSON.parse(stdout)[0].stats64.rx.bytes;
 }
 
 describeWith(['root', 'veth', 'command:iperf3'], 'rate limits', () => {
@@ -74,5 +96,23 @@ describeWith(['root', 'veth', 'command:iperf3'], 'rate limits', () => {
     await apply({});
     expect(await udp('c1', 'c2')).toBeGreaterThan(1.8 * limitMbit);
     expect(await tcp('c2', 'c1')).toBeGreaterThan(5 * limitMbit);
+  });
+
+  it('hold floods of broadcasts: once at who sends, and each copy at who is sent it', async () => {
+    const { apply, broadcasts, h1 } = await world(useWorld());
+    await apply({ egress: `${limitMbit}mbit` });
+    const up = await broadcasts('c1', ['c3', 'c2']);
+    expect(up.sent).toBeGreaterThan(2 * limitMbit);
+    for (const rate of up.rates) {
+      expect(rate / limitMbit, `of c1: ${rate} Mbit/s`).toBeGreaterThan(shareMin);
+      expect(rate / limitMbit, `of c1: ${rate} Mbit/s`).toBeLessThan(shareMax);
+    }
+    await apply({ ingress: `${limitMbit}mbit` });
+    const down = await broadcasts('c3', ['c1', 'c2']);
+    const [limited = 0, free] = down.rates;
+    expect(limited / limitMbit, `to c1: ${limited} Mbit/s`).toBeGreaterThan(shareMin);
+    expect(limited / limitMbit, `to c1: ${limited} Mbit/s`).toBeLessThan(shareMax);
+    expect(free).toBeGreaterThan(2 * limitMbit);
+    expect(JSON.stringify(await h1.json('drops'))).toContain('meter_exceeded');
   });
 });

@@ -133,6 +133,28 @@ TEST(Execute, AGroupServesEveryMemberButTheSender) {
   EXPECT_EQ(world.leaked(), 0u);
 }
 
+TEST(Execute, AGroupServesAMemberAsFarAsItsMeterGoes) {
+  World world;
+  world.context.now_ns = 1;
+  Group group;
+  using Kind = GroupMember::Kind;
+  group.members = {{Kind::Port, 2, 0, 7}, {Kind::Port, 3, 0}};
+  world.tables->groups[1] = &group;
+  const uint64_t bytes = build({}).size();
+  const MeterConfig two_frames{1, 2 * bytes, false};
+  world.tables->meters[7] = &two_frames;
+  for (int i = 0; i < 3; i++) world.run(output_group(1), build({}));
+  EXPECT_EQ(world.out(2).size(), 2u);
+  EXPECT_EQ(world.out(3).size(), 3u);
+  EXPECT_EQ(world.drops(DropReason::MeterExceeded), 1u);
+  // Members for whom there is no room are members: the group is not empty.
+  group.members.pop_back();
+  world.run(output_group(1), build({}));
+  EXPECT_EQ(world.drops(DropReason::MeterExceeded), 2u);
+  EXPECT_EQ(world.drops(DropReason::GroupEmpty), 0u);
+  EXPECT_EQ(world.leaked(), 0u);
+}
+
 TEST(Execute, AGroupSplitsTheHorizonForPacketsFromATunnel) {
   World world;
   Group group;
@@ -449,7 +471,7 @@ TEST(Execute, RandomProgramsOnRandomPacketsLeakNothingAndBreakNoChecksum) {
   world.context.now_ns = 1;
   Group group;
   using Kind = GroupMember::Kind;
-  group.members = {{Kind::Port, 1, 0}, {Kind::Port, 2, 9}, {Kind::Tunnel, tunnel_v6, 0}};
+  group.members = {{Kind::Port, 1, 0, 1}, {Kind::Port, 2, 9}, {Kind::Tunnel, tunnel_v6, 0}};
   world.tables->groups[1] = &group;
   const MeterConfig meter{1000000, 100000, false};
   world.tables->meters[1] = &meter;

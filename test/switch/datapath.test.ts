@@ -201,7 +201,8 @@ test('a captured packet shows its bytes, its verdict and its way out', () => {
 
 test('what was set is what is listed', () => {
   const slow = slowPath([1]);
-  const group = { number: 9, members: [{ kind: 'port' as const, number: 1, vlan: 7 }] };
+  const member = { kind: 'port' as const, number: 1, vlan: 7, meter: 3 };
+  const group = { number: 9, members: [member] };
   const tunnel = {
     number: 3,
     encap: 'geneve' as const,

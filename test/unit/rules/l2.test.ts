@@ -78,8 +78,8 @@ describe('broadcast and multicast', () => {
     const packet = `${blue1},eth_dst=ff:ff:ff:ff:ff:ff,${ip('10.0.0.255')}`;
     expect(two.verdict(packet)).toBe('enforce_mtu(1450),output_group(blue/all,vni=100)');
     expect(two.compiled.objects.groups.get('blue/all')?.members).toEqual([
-      { kind: 'port', number: two.numbering.find('devices', 'blue1'), vlan: 0 },
-      { kind: 'tunnel', number: two.numbering.find('tunnels', 'h2/vxlan'), vlan: 0 },
+      { kind: 'port', number: two.numbering.find('devices', 'blue1'), vlan: 0, meter: 0 },
+      { kind: 'tunnel', number: two.numbering.find('tunnels', 'h2/vxlan'), vlan: 0, meter: 0 },
     ]);
   });
 

@@ -20,8 +20,8 @@ test('each device, tunnel, network and group appears once, by name', () => {
   ]);
   const port = numbering.find('devices', 't1')!;
   expect(groups.get('lab/all')?.members).toEqual([
-    { kind: 'port', number: port, vlan: 30 },
-    { kind: 'tunnel', number: numbering.find('tunnels', 'old-switch/vxlan'), vlan: 0 },
+    { kind: 'port', number: port, vlan: 30, meter: 0 },
+    { kind: 'tunnel', number: numbering.find('tunnels', 'old-switch/vxlan'), vlan: 0, meter: 0 },
   ]);
   expect(groups.get('blue/local')?.members.map(({ vlan }) => vlan)).toEqual([0, 10]);
   expect(endpoints).toEqual(['fd00:172:31::1']);

@@ -12,7 +12,7 @@ const uplinkNumber = 9;
 const port = (number: number): PortObject => ({ number, device: `p${number}`, mode: 'auto' });
 const tunnel = (number: number, remote: string) =>
   ({ number, encap: 'vxlan', local: '172.31.1.1', remote }) as const;
-const member = (number: number) => ({ kind: 'port', number, vlan: 0 }) as const;
+const member = (number: number) => ({ kind: 'port', number, vlan: 0, meter: 0 }) as const;
 
 /** Two ports, one tunnel, one group, one network; or with changes. */
 function objects(change: Partial<DatapathObjects> = {}): DatapathObjects {
