@@ -9,7 +9,7 @@ import { parseDocument } from '../../src/model/parse.ts';
 import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { twoHosts } from '../support/topology.ts';
-import { documentFor, Vtepd } from '../support/vtepd.ts';
+import { documentFor, startAll, Vtepd } from '../support/vtepd.ts';
 
 const toC3 = { direction: 'ingress', securityGroups: ['app'] };
 const acls = [
@@ -59,10 +59,7 @@ describeWith(['root', 'veth'], 'an ACL that rejects', () => {
     const securityGroups = ['web', 'app'].map((name) => ({ name, rules: anything }));
     const groups: Record<string, string[]> = { c1: ['web'], c2: ['web'], c3: ['app'], c4: [] };
     const ports = plain.ports.map((port) => ({ ...port, securityGroups: groups[port.name] }));
-    for (const daemon of daemons) {
-      await daemon.start();
-      await daemon.apply(JSON.stringify({ ...plain, securityGroups, acls, ports }));
-    }
+    await startAll(daemons, JSON.stringify({ ...plain, securityGroups, acls, ports }));
     const { ip, ip6 } = topology.containers.c3;
     for (const from of ['c1', 'c2']) {
       for (const address of [ip, ip6]) {

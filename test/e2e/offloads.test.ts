@@ -9,7 +9,7 @@ import { kernelVtep } from '../support/peers/kernel-vxlan.ts';
 import { describeWith } from '../support/requires.ts';
 import { adoptTap, type TwoHosts, twoHosts } from '../support/topology.ts';
 import { datagrams, type Path, ping, transfer } from '../support/traffic.ts';
-import { documentFor, startBoth, Vtepd } from '../support/vtepd.ts';
+import { documentFor, startAll, startBoth, Vtepd } from '../support/vtepd.ts';
 
 const choice = { encap: 'vxlan', underlay: 'ipv4', tenants: false } as const;
 const superScript = fileURLToPath(new URL('../support/traffic/superdatagrams.py', import.meta.url));
@@ -147,11 +147,7 @@ describeWith(['root', 'veth', 'command:ping'], 'offloads', () => {
       .split('\n')
       .map((line) => (/name: c[14],/.test(line) ? line.replace('mode: tap', 'mode: auto') : line))
       .join('\n');
-    for (const name of ['h1', 'h2']) {
-      const daemon = new Vtepd(lab, name);
-      await daemon.start();
-      await daemon.apply(text);
-    }
+    await startAll([new Vtepd(lab, 'h1'), new Vtepd(lab, 'h2')], text);
     for (const one of [c2, c3]) await adoptTap(lab, one);
     // c1 and c4 have veths, c2 and c3 are on TAPs.
     for (const [from, to] of [

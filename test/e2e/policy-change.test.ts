@@ -10,7 +10,7 @@ import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { twoHosts } from '../support/topology.ts';
 import { type SteadyStream, steadyStream } from '../support/traffic.ts';
-import { documentFor, Vtepd } from '../support/vtepd.ts';
+import { documentFor, startAll, Vtepd } from '../support/vtepd.ts';
 import { waitUntil } from '../support/wait.ts';
 
 async function world(lab: Lab) {
@@ -30,10 +30,8 @@ async function world(lab: Lab) {
     writeFileSync(path, JSON.stringify({ ...plain, securityGroups, ports }));
     return path;
   };
-  for (const daemon of daemons) {
-    await daemon.start();
-    await daemon.ctl('apply', '-f', file('8080-8081'));
-  }
+  await startAll(daemons);
+  for (const daemon of daemons) await daemon.ctl('apply', '-f', file('8080-8081'));
   const address = topology.containers.c3.ip;
   const stays = await steadyStream(lab, { from: 'c1', to: 'c3', address, port: 8080 });
   const goes = await steadyStream(lab, { from: 'c2', to: 'c3', address, port: 8081 });

@@ -12,7 +12,7 @@ import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { type TwoHosts, twoHosts } from '../support/topology.ts';
 import { datagrams, ping, steadyStream, transfer } from '../support/traffic.ts';
-import { documentFor, Vtepd } from '../support/vtepd.ts';
+import { applyAll, documentFor, startAll, Vtepd } from '../support/vtepd.ts';
 
 const example = join(import.meta.dirname, '../../examples/three-tier.yaml');
 const groups = { c1: ['web'], c2: ['web'], c3: ['app'], c4: ['db'] };
@@ -34,10 +34,9 @@ async function world(lab: Lab) {
   const daemons = [new Vtepd(lab, 'h1'), new Vtepd(lab, 'h2')] as const;
   const [h1, h2] = daemons;
   const apply = async (members?: Groups) => {
-    for (const daemon of daemons) await daemon.apply(document(topology, members));
+    await applyAll(daemons, document(topology, members));
   };
-  for (const daemon of daemons) await daemon.start();
-  await apply();
+  await startAll(daemons, document(topology));
   const ip = (name: keyof Groups) => topology.containers[name].ip;
   return { lab, h1, h2, apply, ip };
 }

@@ -11,7 +11,7 @@ import { eth } from '../support/packet.ts';
 import { describeWith } from '../support/requires.ts';
 import { type TwoHosts, twoHosts } from '../support/topology.ts';
 import { iperf } from '../support/traffic.ts';
-import { documentFor, Vtepd } from '../support/vtepd.ts';
+import { applyAll, documentFor, startAll, Vtepd } from '../support/vtepd.ts';
 
 const limitMbit = 40;
 const seconds = 3;
@@ -32,9 +32,9 @@ function document(topology: TwoHosts, qos: object): string {
 async function world(lab: Lab) {
   const topology = await twoHosts(lab);
   const daemons = [new Vtepd(lab, 'h1'), new Vtepd(lab, 'h2')];
-  for (const daemon of daemons) await daemon.start();
+  await startAll(daemons);
   const apply = async (qos: object) => {
-    for (const daemon of daemons) await daemon.apply(document(topology, qos));
+    await applyAll(daemons, document(topology, qos));
   };
   /** Mbit/s of UDP that arrive of twice the limit. */
   const udp = async (from: string, to: string) => {

@@ -25,7 +25,7 @@ const macs = ['02:00:00:00:00:01', '02:00:00:00:00:02'] as const;
 
 /** c1 and c2 at a bridge in a namespace of its own, forward policed. */
 async function policed(lab: Lab): Promise<Path> {
-  for (const ns of ['c1', 'c2', 'sw']) await lab.namespace(ns);
+  await lab.namespace('c1', 'c2', 'sw');
   await lab.must('sw', 'ip', ['link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0']);
   await lab.must('sw', 'ip', ['link', 'set', 'br0', 'up']);
   const ends: End[] = [];

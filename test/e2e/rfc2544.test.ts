@@ -99,7 +99,7 @@ describeWith(['root', 'veth'], 'the built-in generator', () => {
 
   it('agrees with the counters of a device that loses, copies and swaps frames', async () => {
     const lab = useWorld();
-    for (const ns of ['a', 'device', 'b']) await lab.namespace(ns);
+    await lab.namespace('a', 'device', 'b');
     const macs = ['02:00:00:00:00:01', '02:00:00:00:00:02'] as const;
     const ips = ['10.0.0.1', '10.0.0.2'] as const;
     await lab.veth({ ns: 'a', name: 'eth0', mac: macs[0] }, { ns: 'device', name: 'in' });

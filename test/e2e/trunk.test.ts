@@ -9,7 +9,7 @@ import { describeWith } from '../support/requires.ts';
 import { twoHosts } from '../support/topology.ts';
 import { datagrams, ping, transfer } from '../support/traffic.ts';
 import { type Behind, trunk } from '../support/trunk.ts';
-import { Vtepd } from '../support/vtepd.ts';
+import { startAll, Vtepd } from '../support/vtepd.ts';
 
 const vlanMax = 4094;
 /** Generous: a machine that is shared compiles and checks 4094 networks in less. */
@@ -54,10 +54,7 @@ async function world(lab: Lab, encap = 'vxlan') {
   const h1 = new Vtepd(lab, 'h1');
   const h2 = new Vtepd(lab, 'h2');
   await trunk(lab, 'h2', 't1', [b10, b20]);
-  for (const daemon of [h1, h2]) {
-    await daemon.start();
-    await daemon.apply(document(encap));
-  }
+  await startAll([h1, h2], document(encap));
   return { h1, h2 };
 }
 

@@ -10,7 +10,7 @@ import { type Lab, useLab } from '../support/netns.ts';
 import { describeWith } from '../support/requires.ts';
 import { twoHosts } from '../support/topology.ts';
 import { ping, steadyStream } from '../support/traffic.ts';
-import { documentFor, Vtepd } from '../support/vtepd.ts';
+import { documentFor, startAll, Vtepd } from '../support/vtepd.ts';
 import { waitUntil } from '../support/wait.ts';
 
 const rules = {
@@ -27,10 +27,7 @@ async function world(lab: Lab) {
   const groups: Record<string, string[]> = { c1: ['web'], c2: ['web'], c3: ['app'], c4: [] };
   const ports = plain.ports.map((port) => ({ ...port, securityGroups: groups[port.name] }));
   const document = JSON.stringify({ ...plain, securityGroups, ports });
-  for (const daemon of [h1, h2]) {
-    await daemon.start();
-    await daemon.apply(document);
-  }
+  await startAll([h1, h2], document);
   const ip = (name: 'c1' | 'c2' | 'c3' | 'c4') => topology.containers[name].ip;
   return { lab, h1, h2, ip };
 }

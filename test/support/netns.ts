@@ -7,7 +7,7 @@
 // owner is dead.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
@@ -46,27 +46,63 @@ export function namespaceNames(): string[] {
 /** Removes what dead owners left, and the processes inside. Returns the names removed. */
 export function sweep(): string[] {
   const names = leftovers();
-  for (const name of names) removeNamespace(name);
+  removeNamespaces(names);
   return names;
 }
 
 /**
- * Kills whatever lives in a namespace, by process id, and deletes it. Synchronous: also used at
- * exit.
+ * Kills whatever lives in the namespaces, by process id, and deletes them. Synchronous: also used
+ * at exit.
  */
-function removeNamespace(name: string) {
-  const pids = runSync('ip', ['netns', 'pids', name])
-    .stdout.split('\n')
-    .filter(Boolean)
-    .map(Number);
-  for (const pid of pids) {
+function removeNamespaces(names: readonly string[]) {
+  if (names.length === 0) return;
+  for (const pid of processesIn(names)) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
       // It ended by itself in between.
     }
   }
-  runSync('ip', ['netns', 'del', name]);
+  // One that is gone already is passed over.
+  runSync('ip', ['-force', '-batch', '-'], names.map((name) => `netns del ${name}\n`).join(''));
+}
+
+/** As `ip netns pids` tells them, but of several namespaces with one look at the processes. */
+function processesIn(names: readonly string[]): number[] {
+  const wanted = new Set(names.map((name) => inodeOf(join(netnsFolder, name))));
+  wanted.delete(undefined);
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => wanted.has(inodeOf(`/proc/${pid}/ns/net`))).map(Number);
+}
+
+/** The inode number by which the kernel tells one network namespace from another. */
+function inodeOf(path: string): bigint | undefined {
+  try {
+    return statSync(path, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What `ip -batch` is told to make a namespace. */
+function namespaceLines(name: string): string[] {
+  const quiet = ['accept_dad', 'router_solicitations'].map(
+    (one) => `net.ipv6.conf.default.${one}=0`,
+  );
+  return [
+    `netns add ${name}`,
+    `netns exec ${name} ip link set lo up`,
+    `netns exec ${name} sysctl -qw ${quiet.join(' ')}`,
+  ];
+}
+
+/** Runs commands of `ip` in one process, in a namespace or here, up to the first that fails. */
+async function batch(lines: readonly string[], name?: string) {
+  const inside = name === undefined ? [] : ['-n', name];
+  const { code, stderr } = await run('ip', [...inside, '-batch', '-'], { input: lines.join('\n') });
+  if (code === 0) return;
+  const failed = /Command failed -:(\d+)/.exec(stderr)?.[1];
+  throw new Error(`ip ${[...inside, lines[Number(failed) - 1]].join(' ')}: ${stderr.trim()}`);
 }
 
 type Undo = () => unknown;
@@ -126,26 +162,19 @@ export class Lab {
   }
 
   /**
-   * Makes a namespace with its loopback up and without IPv6 chatter (no DAD, no router
+   * Makes namespaces with their loopback up and without IPv6 chatter (no DAD, no router
    * solicitations).
    */
-  async namespace(ns: string) {
+  async namespace(...names: string[]) {
     if (this.#closed) throw new Error('the lab is closed');
-    await mustRun('ip', ['netns', 'add', this.prefix + ns]);
-    this.#namespaces.add(ns);
-    this.onClose(() => this.removeNamespace(ns));
-    await this.must(ns, 'ip', ['link', 'set', 'lo', 'up']);
-    await this.must(ns, 'sysctl', [
-      '-qw',
-      'net.ipv6.conf.default.accept_dad=0',
-      'net.ipv6.conf.default.router_solicitations=0',
-    ]);
-    return ns;
+    // They go with the lab, even those that a failure left half made.
+    for (const ns of names) this.#namespaces.add(ns);
+    await batch(names.map((ns) => this.prefix + ns).flatMap(namespaceLines));
   }
 
   removeNamespace(ns: string) {
     if (!this.#namespaces.delete(ns)) return;
-    removeNamespace(this.prefix + ns);
+    removeNamespaces([this.prefix + ns]);
   }
 
   /** Makes a veth pair across two namespaces, offloads as the kernel sets them. */
@@ -155,19 +184,25 @@ export class Lab {
       ...['peer', 'name', right.name, 'netns', this.realName(right.ns)],
     ]);
     // A pair goes with the first namespace of its two; nothing to undo.
-    for (const end of [left, right]) await this.configure(end.ns, end.name, end);
+    await Promise.all([left, right].map((end) => this.configure(end.ns, end.name, end)));
   }
 
   /** Sets address, MTU and state of a device that exists. */
   async configure(ns: string, device: string, settings: Partial<VethEnd>) {
-    const link = ['link', 'set', device];
-    if (settings.mac) await this.must(ns, 'ip', [...link, 'address', settings.mac]);
-    if (settings.mtu) await this.must(ns, 'ip', [...link, 'mtu', String(settings.mtu)]);
-    if (settings.up ?? true) await this.must(ns, 'ip', [...link, 'up']);
+    const link = `link set ${device}`;
+    const lines: string[] = [];
+    if (settings.mac) lines.push(`${link} address ${settings.mac}`);
+    if (settings.mtu) lines.push(`${link} mtu ${settings.mtu}`);
+    if (settings.up ?? true) lines.push(`${link} up`);
     for (const ip of [settings.ip ?? []].flat()) {
-      const nodad = ip.includes(':') ? ['nodad'] : [];
-      await this.must(ns, 'ip', ['addr', 'add', ip, 'dev', device, ...nodad]);
+      lines.push(`addr add ${ip} dev ${device}${ip.includes(':') ? ' nodad' : ''}`);
     }
+    await this.ip(ns, lines);
+  }
+
+  /** Runs commands of `ip` inside a namespace, up to the first that fails. */
+  ip(ns: string, lines: readonly string[]) {
+    return batch(lines, this.realName(ns));
   }
 
   /** Runs a command inside a namespace to its end; the exit code is the caller's to judge. */
@@ -247,7 +282,7 @@ export class Lab {
    */
   #closeNow() {
     for (const child of this.#processes) child.killGroup();
-    for (const ns of this.#namespaces) removeNamespace(this.prefix + ns);
+    removeNamespaces([...this.#namespaces].map((ns) => this.prefix + ns));
     this.#namespaces.clear();
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -73,8 +73,8 @@ export interface TwoHostsOptions {
 export async function twoHosts(lab: Lab, options: TwoHostsOptions = {}): Promise<TwoHosts> {
   const mtu = options.mtu ?? 1600;
   const hosts = { h1: host(1, options.encapUnderlay), h2: host(2, options.encapUnderlay) };
-  await lab.namespace('h1');
-  await lab.namespace('h2');
+  const names = options.containers ?? (['c1', 'c2', 'c3', 'c4'] as const);
+  await lab.namespace('h1', 'h2', ...names);
   const prefix = options.encapUnderlay === 'ipv6' ? 64 : 24;
   const [left, right] = [hosts.h1, hosts.h2].map((one) => ({
     ns: one.ns,
@@ -91,10 +91,7 @@ export async function twoHosts(lab: Lab, options: TwoHostsOptions = {}): Promise
     c3: container(3, options),
     c4: container(4, options),
   };
-  for (const name of options.containers ?? (['c1', 'c2', 'c3', 'c4'] as const)) {
-    const one = containers[name];
-    await lab.namespace(one.ns);
-    if (options.attach === 'tap') continue;
+  for (const one of options.attach === 'tap' ? [] : names.map((name) => containers[name])) {
     await lab.veth(
       { ns: one.ns, name: 'eth0', mac: one.mac, mtu: one.mtu, ip: addresses(one) },
       { ns: one.host, name: one.port, mtu: one.mtu },

@@ -21,9 +21,8 @@ export interface Behind {
 /** Makes a veth pair whose near end `device` is the host's, and what is behind the far end. */
 export async function trunk(lab: Lab, host: string, device: string, behind: readonly Behind[]) {
   const far = `${host}-far`;
-  await lab.namespace(far);
+  await lab.namespace(far, ...behind.map(({ ns }) => ns));
   await lab.veth({ ns: far, name: 'eth0' }, { ns: host, name: device });
-  for (const { ns } of behind) await lab.namespace(ns);
   const ends = behind.flatMap(({ ns, vlan }) => [String(vlan), lab.namespacePath(ns), 'eth0']);
   const carrier = lab.spawnHere('/usr/bin/python3', [
     ...[trunkScript, lab.namespacePath(far), 'eth0'],

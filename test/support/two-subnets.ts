@@ -8,7 +8,7 @@ import { routerMacOf } from '../../src/model/router-mac.ts';
 import type { Lab } from './netns.ts';
 import { type TwoHosts, twoHosts } from './topology.ts';
 import { datagrams, ping, transfer } from './traffic.ts';
-import { Vtepd } from './vtepd.ts';
+import { applyAll, startAll, Vtepd } from './vtepd.ts';
 
 /** A container. */
 export type Name = 'c1' | 'c2' | 'c3' | 'c4';
@@ -81,27 +81,26 @@ export async function twoSubnets(lab: Lab, options: SubnetOptions = {}) {
   const topology = await twoHosts(lab, { encapUnderlay: underlay });
   const daemons = [new Vtepd(lab, 'h1'), new Vtepd(lab, 'h2')] as const;
   const [h1, h2] = daemons;
-  for (const daemon of daemons) await daemon.start();
+  await startAll(daemons, twoSubnetsDocument(topology, options));
   /** Applies the document with other options; `how` are those of `vtepctl apply`. */
   const apply = async (now: SubnetOptions, ...how: string[]) => {
     const document = twoSubnetsDocument(topology, { ...options, ...now });
-    for (const daemon of daemons) await daemon.apply(document, ...how);
+    await applyAll(daemons, document, ...how);
   };
-  await apply({});
-  for (const name of Object.keys(networkOf) as Name[]) await address(lab, name);
+  await Promise.all((Object.keys(networkOf) as Name[]).map((name) => address(lab, name)));
   return { lab, topology, h1, h2, apply };
 }
 
 /** The addresses and default routes of a container. */
 async function address(lab: Lab, name: Name): Promise<void> {
   const { four, six } = place[networkOf[name]];
-  const run = (...args: string[]) => lab.must(name, 'ip', args);
-  await run('-4', 'address', 'flush', 'dev', 'eth0');
-  await run('-6', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
-  await run('address', 'add', `${ip(name)}/24`, 'dev', 'eth0');
-  await run('address', 'add', `${ip6(name)}/64`, 'dev', 'eth0', 'nodad');
-  await run('route', 'add', 'default', 'via', `${four}.254`);
-  await run('-6', 'route', 'add', 'default', 'via', `${six}fe`);
+  await lab.ip(name, [
+    'address flush dev eth0 scope global',
+    `address add ${ip(name)}/24 dev eth0`,
+    `address add ${ip6(name)}/64 dev eth0 nodad`,
+    `route add 0.0.0.0/0 via ${four}.254`,
+    `route add ::/0 via ${six}fe`,
+  ]);
 }
 
 /** ping, TCP both ways and UDP of several sizes, IPv4 and IPv6. */

@@ -1,14 +1,16 @@
 // support/vtepd.ts — real vtepd daemons on the hosts of a lab, driven through vtepctl as by users.
 //
 // A daemon is killed or restarted alone; its datapath process goes on until the lab closes, which
-// ends everything that runs in its namespaces. At the end the log is searched: a line of level warn
-// or above that the test did not announce fails it.
+// ends everything that runs in its namespaces. What is only looked at (is it ready? what was
+// dropped?) is asked through vtepctl's own client, without a process for each look. At the end the
+// log is searched: a line of level warn or above that the test did not announce fails it.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
-import type { DropView } from '../../src/control/switch-api.ts';
+import { ControlClient } from '../../src/control/client.ts';
+import type { SwitchStatus } from '../../src/control/switch-api.ts';
 import type { Lab } from './netns.ts';
 import { alive, type ManagedProcess, run } from './process.ts';
 import type { Container, TwoHosts, Underlay } from './topology.ts';
@@ -34,6 +36,7 @@ export class Vtepd {
   readonly #lab: Lab;
   readonly #configFile: string;
   readonly #log: string;
+  readonly #client: ControlClient;
   #process: ManagedProcess | undefined;
   #datapathPid = 0;
 
@@ -41,6 +44,7 @@ export class Vtepd {
     this.#lab = lab;
     this.host = host;
     this.socket = lab.path(`${host}.sock`);
+    this.#client = new ControlClient(this.socket);
     this.#configFile = lab.path(`${host}.yaml`);
     this.#log = lab.path(`${host}.log`);
     writeFileSync(
@@ -86,7 +90,7 @@ export class Vtepd {
 
   /** Waits until the control API of the daemon that was spawned answers. */
   async ready(daemon: ManagedProcess): Promise<void> {
-    await daemon.waitFor(async () => (await this.tryCtl('status')).code === 0);
+    await daemon.waitFor(() => this.status().catch(() => undefined));
     this.#datapathPid = (await this.status()).datapath.pid;
   }
 
@@ -106,8 +110,9 @@ export class Vtepd {
     return JSON.parse(await this.ctl(...args, '-o', 'json'));
   }
 
-  status() {
-    return this.json('status');
+  /** What `vtepctl status -o json` prints, without a process for it. */
+  status(): Promise<SwitchStatus> {
+    return this.#client.status();
   }
 
   async apply(document: string, ...options: string[]): Promise<void> {
@@ -118,14 +123,15 @@ export class Vtepd {
 
   /** Packets that ended by a reason, on all ports. */
   async dropped(reason: string): Promise<number> {
-    const drops: DropView[] = await this.json('drops', '--all');
+    const drops = await this.#client.drops();
     return drops.find((drop) => drop.reason === reason)?.packets ?? 0;
   }
 
   /** Every drop so far as text: how many packets, why, at which port. */
   async #drops(): Promise<string[]> {
-    const drops: DropView[] = await this.json('drops');
-    return drops.flatMap(({ reason, ports }) =>
+    const drops = await this.#client.drops();
+    const happened = drops.filter(({ packets }) => packets > 0);
+    return happened.flatMap(({ reason, ports }) =>
       ports.map(({ port, packets }) => `${packets} of ${reason} at ${port}`),
     );
   }
@@ -223,15 +229,27 @@ export function documentFor({ hosts, containers }: SomeHosts, choice: NetworkCho
   ].join('\n');
 }
 
+/** Starts daemons side by side; each applies the document, if there is one, when it is ready. */
+export async function startAll(daemons: readonly Vtepd[], document?: string): Promise<void> {
+  await Promise.all(
+    daemons.map(async (daemon) => {
+      await daemon.start();
+      if (document !== undefined) await daemon.apply(document);
+    }),
+  );
+}
+
+/** Applies a document to daemons, side by side. */
+export async function applyAll(daemons: readonly Vtepd[], document: string, ...options: string[]) {
+  await Promise.all(daemons.map((daemon) => daemon.apply(document, ...options)));
+}
+
 /** Starts a daemon on each of two hosts and applies one document to both. */
 export async function startBoth(lab: Lab, topology: SomeHosts, choice: NetworkChoice) {
   const config = choice.kind ? [`tunnel: { mode: ${choice.kind.uplink} }`] : [];
   const h1 = new Vtepd(lab, 'h1', { config });
   const h2 = new Vtepd(lab, 'h2', { config });
   const document = documentFor(topology, choice);
-  for (const daemon of [h1, h2]) {
-    await daemon.start();
-    await daemon.apply(document);
-  }
+  await startAll([h1, h2], document);
   return { h1, h2, document };
 }

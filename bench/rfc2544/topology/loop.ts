@@ -21,7 +21,7 @@ export class Loop extends LabSystem {
   }
 
   protected async construct(lab: Lab): Promise<Path> {
-    for (const { ns } of ends) await lab.namespace(ns);
+    await lab.namespace(...ends.map(({ ns }) => ns));
     const [left, right] = ends;
     await lab.veth({ ...left, ip: `${left.ip}/24` }, { ...right, ip: `${right.ip}/24` });
     const end = (own: (typeof ends)[number], other: (typeof ends)[number]) => ({

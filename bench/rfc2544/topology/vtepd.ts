@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { Lab } from '../../../test/support/netns.ts';
 import type { Need } from '../../../test/support/requires.ts';
 import type { Host } from '../../../test/support/topology.ts';
-import { Vtepd } from '../../../test/support/vtepd.ts';
+import { startAll, Vtepd } from '../../../test/support/vtepd.ts';
 import type { Path, ScenarioName } from '../path.ts';
 import { LabSystem } from './lab-system.ts';
 import { hostsOf, type Layout, layOut, networks, pathOf, portsFrom, portsTo } from './layout.ts';
@@ -68,7 +68,7 @@ export class VtepdSystem extends LabSystem {
   protected async construct(lab: Lab, scenario: ScenarioName): Promise<Path> {
     const layout = await layOut(lab, scenario);
     this.#daemons = hostsOf(layout).map((host) => this.#daemon(lab, host));
-    for (const daemon of this.#daemons) await daemon.start();
+    await startAll(this.#daemons);
     await this.apply(documentOf(layout, this.#choice.mode));
     return pathOf(lab, layout, () => gatewayMac);
   }
