@@ -89,8 +89,8 @@ async function idleConnection(lab: Lab, from: Name, to: Name, address: string, p
 
 describeWith(['root', 'veth'], 'a TCP connection on which nobody speaks', () => {
   const useWorld = useLab();
-  /** Flows go when they are idle for ten seconds. */
-  const idleMs = 13_000;
+  /** Flows go when they are idle for ten seconds; then they are looked for. */
+  const idleMaxMs = 13_000;
   const served = (ports: string) => ({
     more: groups(`{ direction: ingress, protocol: tcp, ports: ${ports} }`),
     port: (name: Name) => (name === 'c4' ? ', securityGroups: [one]' : ''),
@@ -106,8 +106,8 @@ describeWith(['root', 'veth'], 'a TCP connection on which nobody speaks', () => 
       return list.filter(({ match }) => /tcp|ip_proto=6/.test(match)).length;
     };
     expect(await flows()).toBeGreaterThan(0);
-    await new Promise((resolve) => setTimeout(resolve, idleMs));
-    expect(await flows()).toBe(0);
+    const gone = async () => (await flows()) === 0;
+    await waitUntil(gone, { timeoutMs: idleMaxMs, everyMs: 500, what: 'the flows to go' });
     return { four, six, beside };
   }
 
