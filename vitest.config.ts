@@ -24,6 +24,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           environment: 'node',
+          // No file changes what another sees: they share a process, and load the modules once.
+          isolate: false,
           testTimeout: 30 * secondMs,
         },
       },
