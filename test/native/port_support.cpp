@@ -117,6 +117,9 @@ Probe::Probe(int netns, const std::string& device) {
     address.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
     const int on = 1;
     ::setsockopt(socket_.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
+    // Room for all that a test sends, should its thread wait for a CPU.
+    const int bytes = 8 << 20;
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     if (::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
       socket_.close();
   }).join();
