@@ -21,6 +21,12 @@ const settleMs = 2000;
 const buffers = 16_384;
 const forEver = 1_000_000_000_000;
 const cyclesPerSecondProbeMs = 50;
+/** Sessions that the ACL plugin has room for unless told otherwise. */
+const sessionsUsual = 500_000;
+const manySessions = [
+  'memory { main-heap-size 3G }',
+  'acl-plugin { connection count max 2000000 connection hash buckets 524288 }',
+];
 
 const rest = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -59,7 +65,7 @@ export class Vpp implements Peer {
     const folder = this.#lab.path(`vpp${this.#cell}`);
     mkdirSync(folder);
     const config = `${folder}/startup.conf`;
-    writeFileSync(config, startupConfig(folder, this.#cpu));
+    writeFileSync(config, startupConfig(folder, this.#cpu, cell.flows));
     const script = commands(cell);
     this.#daemon = this.#lab.spawn(netns, 'setpriv', [
       ...['--pdeathsig', 'KILL', daemonPath, '-c', config],
@@ -103,7 +109,7 @@ export class Vpp implements Peer {
   }
 }
 
-function startupConfig(folder: string, cpu: number): string {
+function startupConfig(folder: string, cpu: number, flows: number): string {
   return [
     `unix { nodaemon cli-listen ${folder}/cli.sock log ${folder}/vpp.log runtime-dir ${folder} }`,
     `socksvr { socket-name ${folder}/api.sock }`,
@@ -111,6 +117,7 @@ function startupConfig(folder: string, cpu: number): string {
     `cpu { main-core ${cpu} }`,
     `buffers { buffers-per-numa ${buffers} page-size default }`,
     'plugins { plugin dpdk_plugin.so { disable } }',
+    ...(flows > sessionsUsual ? manySessions : []),
     '',
   ].join('\n');
 }
