@@ -12,6 +12,7 @@ import { firstPacketRound } from './first-packet.ts';
 import { type Case, measureCases } from './harness.ts';
 import { Lab, LabRules } from './lab.ts';
 import { benchFrame } from './network.ts';
+import { jsonReport } from './programs.ts';
 import { note } from './progress.ts';
 import { quantile, type Report } from './report.ts';
 
@@ -28,7 +29,7 @@ const firstPacketsQuick = 50;
 /** First packets that are not measured: the engine compiles what it runs often. */
 const firstPacketsWarm = 1500;
 const firstPacketsWarmQuick = 50;
-/** Processes of first packets, one after the other. */
+/** Rounds of first packets, each a process of its own. */
 const firstPacketRounds = 5;
 
 const nsPerSecond = 1e9;
@@ -96,21 +97,32 @@ function upcallCase(securityRules: number, quick: boolean): Case {
   };
 }
 
+/** Beside each process of first packets, what the two wakes alone take on this machine. */
 async function firstPacket(report: Report, { quick, rounds }: BenchOptions): Promise<void> {
   const count = quick ? firstPacketsQuick : firstPackets;
   const warm = quick ? firstPacketsWarmQuick : firstPacketsWarm;
   const securityRules = ruleCounts.at(-1)!;
-  const [p50, p99]: [number[], number[]] = [[], []];
-  const processes = rounds ?? (quick ? 1 : firstPacketRounds);
-  for (let round = 1; round <= processes; round += 1) {
-    note(`${report.bench}: first packets of ${count} flows, process ${round} of ${processes}`);
-    const took = await firstPacketRound({ securityRules, warm, count });
-    p50.push(quantile(took, 0.5));
-    p99.push(quantile(took, 0.99));
+  const measured: Record<string, () => Promise<number[]>> = {
+    vtepd: () => firstPacketRound({ securityRules, warm, count }),
+    'two wakes alone': () => jsonReport('wake_bench', ['--count', String(count)]),
+  };
+  const figures = Object.entries(measured).map(([system, round]) => {
+    return { system, round, p50: [] as number[], p99: [] as number[] };
+  });
+  const turns = rounds ?? (quick ? 1 : firstPacketRounds);
+  for (let turn = 1; turn <= turns; turn += 1) {
+    for (const { system, round, p50, p99 } of figures) {
+      note(`${report.bench}: ${count} first packets: ${system}, round ${turn} of ${turns}`);
+      const took = await round();
+      p50.push(quantile(took, 0.5));
+      p99.push(quantile(took, 0.99));
+    }
   }
-  const subject = { case: 'a first packet alone', flows: count, system: 'vtepd' };
-  report.add({ ...subject, metric: 'p50 us' }, p50);
-  report.add({ ...subject, metric: 'p99 us' }, p99);
+  for (const { system, p50, p99 } of figures) {
+    const subject = { case: 'a first packet alone', flows: count, system };
+    report.add({ ...subject, metric: 'p50 us' }, p50);
+    report.add({ ...subject, metric: 'p99 us' }, p99);
+  }
 }
 
 export const upcallBench: Bench = {
