@@ -187,7 +187,7 @@ describeWith(['root', 'veth', 'command:ping'], 'scenarios of the paper', () => {
       const path = await system.build(scenario);
       expectAll(await trial(path, load()), ttlOf(scenario));
       for (const daemon of system.daemons) {
-        await daemon.expectNoDrops({ alone: scenario.startsWith('same-host-different') });
+        await daemon.expectNoDrops({ alone: scenario.endsWith('different-subnets') });
         daemon.expectQuietLog();
       }
       expect(system.daemons).toHaveLength(scenario.startsWith('across') ? 2 : 1);

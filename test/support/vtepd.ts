@@ -237,12 +237,30 @@ export async function startAll(daemons: readonly Vtepd[], document?: string): Pr
       if (document !== undefined) await daemon.apply(document);
     }),
   );
+  if (document !== undefined) await knowEachOther(daemons);
 }
 
 /** Applies a document to daemons, side by side. */
 export async function applyAll(daemons: readonly Vtepd[], document: string, ...options: string[]) {
   await Promise.all(daemons.map((daemon) => daemon.apply(document, ...options)));
+  await knowEachOther(daemons);
 }
+
+/**
+ * Waits until each host knows the next hop to the others: until then it drops what is for them,
+ * tunnel_unresolved. Not for long, since a document may name a host that a test did not make.
+ */
+async function knowEachOther(daemons: readonly Vtepd[]): Promise<void> {
+  const end = performance.now() + nextHopMs;
+  const isUnresolved = async (daemon: Vtepd) => (await daemon.status()).warnings.some(isOfTunnel);
+  while (performance.now() < end) {
+    if (!(await Promise.all(daemons.map(isUnresolved))).includes(true)) return;
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+  }
+}
+const isOfTunnel = (warning: string) => warning.startsWith('tunnel to ');
+const nextHopMs = 1000;
+const lookMs = 20;
 
 /** Starts a daemon on each of two hosts and applies one document to both. */
 export async function startBoth(lab: Lab, topology: SomeHosts, choice: NetworkChoice) {
