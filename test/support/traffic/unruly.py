@@ -12,13 +12,15 @@ import sys
 
 ETH_P_IP = 0x0800
 PACKET_IGNORE_OUTGOING = 23
+SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
 
 
 def port(device):
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
     made.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    # Room for all of a trial, should this program wait for a CPU.
+    made.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 23)
     made.bind((device, ETH_P_IP))
     return made
 
