@@ -9,6 +9,7 @@
 #include <linux/if_packet.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -242,10 +243,24 @@ uint64_t Receiver::take_drops() noexcept {
   return counted.tp_drops;
 }
 
+namespace {
+
+// The kernel tells of a link a moment after both ends were brought up: up to a second is waited.
+Device device_with_link(const std::string& name) {
+  Device device = find_device(name);
+  for (int waited_ms = 0; !device.link_up && waited_ms < 1000; waited_ms += 10) {
+    usleep(10'000);
+    device = find_device(name);
+  }
+  return device;
+}
+
+}  // namespace
+
 Wire::Wire(const Place& place) {
   try {
     const Visit visit(place.netns);
-    const Device device = find_device(place.device);
+    const Device device = device_with_link(place.device);
     if (!device.link_up)
       throw Error("ERR_CONFIG_INVALID", "device '" + place.device +
                                             "' has no link: bring it up (`ip link set " +
