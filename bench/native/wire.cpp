@@ -245,11 +245,14 @@ uint64_t Receiver::take_drops() noexcept {
 
 namespace {
 
+constexpr useconds_t link_look_us = 10'000;
+constexpr int link_looks_max = 100;
+
 // The kernel tells of a link a moment after both ends were brought up: up to a second is waited.
 Device device_with_link(const std::string& name) {
   Device device = find_device(name);
-  for (int waited_ms = 0; !device.link_up && waited_ms < 1000; waited_ms += 10) {
-    usleep(10'000);
+  for (int look = 0; !device.link_up && look < link_looks_max; look++) {
+    usleep(link_look_us);
     device = find_device(name);
   }
   return device;
