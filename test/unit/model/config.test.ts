@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { limits } from '../../../src/datapath/layout.ts';
 import { renderProblem, SwitchError } from '../../../src/lib/errors.ts';
 import { parseConfig, socketModeBits, splitListen } from '../../../src/model/config.ts';
 import { readCases } from './wrong-cases.ts';
@@ -27,6 +28,17 @@ describe('wrong-configs.txt', () => {
 });
 
 describe('a configuration', () => {
+  // The model knows no data path, so it has its own copy of these two.
+  test('takes the timeouts that the data path takes, and no others', () => {
+    const icmp = (ms: number) =>
+      parseConfig(`{ host: h1, datapath: { timeouts: { icmp: ${ms / 1000} } } }`);
+    for (const ms of [limits.timeoutMinMs, limits.timeoutMaxMs]) {
+      expect(icmp(ms).datapath.timeouts.icmp * 1000).toBe(ms);
+    }
+    expect(() => icmp(limits.timeoutMinMs - 1000)).toThrow(SwitchError);
+    expect(() => icmp(limits.timeoutMaxMs + 1000)).toThrow(SwitchError);
+  });
+
   test('needs nothing but the name of the host', () => {
     expect(parseConfig('host: h1')).toEqual({
       host: 'h1',
